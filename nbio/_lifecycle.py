@@ -1,41 +1,69 @@
-"""The slot's transition functions (DRAFT by hand; will be emitted from model/lifecycle.py with this very interface)."""
+"""The slot's transition functions: what the body pool runs.
+
+Emitted from model/lifecycle.py by `python -m model emit`; do not edit.
+SHA-256 of the statement: fc8e854fbf2fb7061ec761f86eb395b7f59235fcec0504dfb523f4b71e9366a1
+
+Fields and parameters in, the outcome and the new values of the written fields out. An
+outcome below zero is a refusal: the fields come back as they went in.
+"""
 
 from typing import Final
 
-# States of a slot.
+# Where a slot is in its life.
 FREE: Final = 0
 OPEN: Final = 1
 CLOSING: Final = 2
 
-# Kinds of lease.
+# Who looks at the slot's contents: nobody, a copy inside one call, an iterator of views.
 NONE: Final = 0
 COPY: Final = 1
 VIEW: Final = 2
 
-# Outcomes: >= 0 the event took effect, < 0 it was refused and changed nothing.
+# What an event came to; below zero it was refused.
 OK: Final = 0
-RECYCLED: Final = 1  # the slot is FREE again: free its blocks, put it back, exactly once
-DEFERRED: Final = 2  # closed, but a lease is out: its return recycles
-PAUSE: Final = 3  # fed, and the feeder must stop reading from its socket
-RESUME: Final = 4  # lease returned, and the feeder may read again
-EMPTIED: Final = 5  # the waiter stopped waiting and has no lease: nothing to take (yet)
+"""It happened."""
+RECYCLED: Final = 1
+"""The slot is free: free its blocks and put it back, exactly once."""
+DEFERRED: Final = 2
+"""Closed, but a lease is out: its return recycles the slot."""
+PAUSE: Final = 3
+"""Fed, and the feeder must stop reading from its socket."""
+RESUME: Final = 4
+"""The lease is back, and the feeder may read from its socket again."""
+EMPTIED: Final = 5
+"""The waiter no longer waits, and holds no lease: nothing can be taken."""
 STALE: Final = -1
+"""The handle is of an earlier generation: its request gave the slot back."""
 CLOSED: Final = -2
+"""The body was closed."""
 BUSY: Final = -3
+"""Another reader holds the lease or waits."""
 EMPTY: Final = -4
+"""Nothing has arrived yet: wait."""
 ENDED: Final = -5
+"""The body has ended."""
 FAILED: Final = -6
+"""The body was cut off."""
 READY: Final = -7
+"""No need to wait: something can be taken, or the body ended or failed."""
 NOT_WAITING: Final = -8
+"""Nobody waits."""
 NOT_FREE: Final = -9
+"""The slot is in use."""
 ALREADY: Final = -10
+"""It was closed before; the first close decides."""
 KEPT: Final = -11
+"""Detached: whoever detached the body closes it."""
 
 
 def acquire(state: int) -> tuple[int, int]:
-    """(outcome, state)"""
-    if state != FREE:
+    """A request takes the slot from the pool.
+
+    Returns (outcome, state).
+    """
+    if state != FREE:  # a slot has one owner
         return (NOT_FREE, state)
+    # recycling has reset every other field
     return (OK, OPEN)
 
 
@@ -50,41 +78,53 @@ def feed(
     blocks: int,
     high: int,
 ) -> tuple[int, int, bool]:
-    """(outcome, held, paused)"""
-    if presented != generation:
+    """Bytes arrived, in `blocks` further blocks (0: they fitted into the last one).
+
+    Returns (outcome, held, paused).
+    """
+    if presented != generation:  # a handle is valid only while its generation is the slot's
         return (STALE, held, paused)
-    if state != OPEN:
+    if state != OPEN:  # bytes for a closed body are dropped
         return (CLOSED, held, paused)
-    if ended or failed:
+    if ended or failed:  # nothing follows the end of a body
         return (ENDED, held, paused)
-    if held + blocks >= high:
+    if high <= held + blocks:  # the high-water mark counts capacity, in blocks
         return (PAUSE, held + blocks, True)
+    # there is room for more
     return (OK, held + blocks, paused)
 
 
 def finish(
     state: int, generation: int, ended: bool, failed: bool, presented: int
 ) -> tuple[int, bool]:
-    """(outcome, ended)"""
-    if presented != generation:
+    """The end of the body was seen.
+
+    Returns (outcome, ended).
+    """
+    if presented != generation:  # a handle is valid only while its generation is the slot's
         return (STALE, ended)
-    if state != OPEN:
+    if state != OPEN:  # nobody will read it
         return (CLOSED, ended)
-    if ended or failed:
+    if ended or failed:  # a body ends once
         return (ENDED, ended)
+    # readers now meet the end
     return (OK, True)
 
 
 def fail(
     state: int, generation: int, ended: bool, failed: bool, paused: bool, presented: int
 ) -> tuple[int, bool, bool]:
-    """(outcome, failed, paused)"""
-    if presented != generation:
+    """The body was cut off: a disconnect, a bad chunk, a limit.
+
+    Returns (outcome, failed, paused).
+    """
+    if presented != generation:  # a handle is valid only while its generation is the slot's
         return (STALE, failed, paused)
-    if state != OPEN:
+    if state != OPEN:  # nobody will read it
         return (CLOSED, failed, paused)
-    if ended or failed:
+    if ended or failed:  # a complete body is not truncated afterwards
         return (ENDED, failed, paused)
+    # readers now meet the error
     return (OK, True, False)
 
 
@@ -98,28 +138,36 @@ def wait(
     held: int,
     presented: int,
 ) -> tuple[int, bool]:
-    """(outcome, waiting)"""
-    if presented != generation:
+    """A reader found nothing and goes to sleep.
+
+    Returns (outcome, waiting).
+    """
+    if presented != generation:  # a handle is valid only while its generation is the slot's
         return (STALE, waiting)
-    if state != OPEN:
+    if state != OPEN:  # nothing will come
         return (CLOSED, waiting)
-    if leased != NONE or waiting:
+    if leased != NONE or waiting:  # one reader at a time
         return (BUSY, waiting)
-    if held > 0 or ended or failed:
+    if held > 0 or ended or failed:  # asleep it would not be woken again
         return (READY, waiting)
+    # feed, finish, fail and close wake it
     return (OK, True)
 
 
 def wake(
     generation: int, leased: int, waiting: bool, failed: bool, held: int, presented: int, kind: int
 ) -> tuple[int, int, bool]:
-    """(outcome, leasedd, waiting): the waiter's own step after it was woken (or cancelled)."""
-    if presented != generation:
+    """The waiter's own step, when it was woken or cancelled; nobody can take its turn.
+
+    Returns (outcome, leased, waiting).
+    """
+    if presented != generation:  # the body was closed while it slept
         return (STALE, leased, waiting)
-    if not waiting:
+    if not waiting:  # only the waiter wakes
         return (NOT_WAITING, leased, waiting)
-    if held > 0 and not failed:
+    if held > 0 and not failed:  # it takes the lease in the same step
         return (OK, kind, False)
+    # nothing came, or the end, or a failure
     return (EMPTIED, leased, False)
 
 
@@ -134,19 +182,23 @@ def lease(
     presented: int,
     kind: int,
 ) -> tuple[int, int]:
-    """(outcome, leasedd): kind is COPY or VIEW."""
-    if presented != generation:
+    """A reader takes the exclusive hold on the contents.
+
+    Returns (outcome, leased).
+    """
+    if presented != generation:  # a handle is valid only while its generation is the slot's
         return (STALE, leased)
-    if state != OPEN:
+    if state != OPEN:  # a read after close is an error, never data
         return (CLOSED, leased)
-    if leased != NONE or waiting:
+    if leased != NONE or waiting:  # exclusive: two readers would free the same block
         return (BUSY, leased)
-    if failed:
+    if failed:  # a truncated body is never passed off as whole
         return (FAILED, leased)
-    if held == 0 and ended:
+    if held == 0 and ended:  # the end is reported after the last byte
         return (ENDED, leased)
-    if held == 0:
+    if held == 0:  # nothing has arrived yet
         return (EMPTY, leased)
+    # no one frees under a reader
     return (OK, kind)
 
 
@@ -164,15 +216,15 @@ def unlease(
     freed: int,
     low: int,
 ) -> tuple[int, int, int, int, bool, bool, bool, bool, int, bool]:
-    """(outcome, state, generation, leased, waiting, ended, failed, detached, held, paused)
+    """The holder gives the lease back; it exhausted `freed` blocks.
 
-    Precondition (the caller holds the lease of generation `presented`, unless a release revoked it).
+    Returns (outcome, state, generation, leased, waiting, ended, failed, detached, held, paused).
     """
-    if presented != generation:
+    if presented != generation:  # the release revoked it (VIEW only)
         return (STALE, state, generation, leased, waiting, ended, failed, detached, held, paused)
-    if state == CLOSING:
+    if state == CLOSING:  # the last one out finalises
         return (RECYCLED, FREE, generation + 1, NONE, False, False, False, False, 0, False)
-    if paused and held - freed <= low:
+    if paused and held - freed <= low:  # drained to the low-water mark
         return (
             RESUME,
             state,
@@ -185,6 +237,7 @@ def unlease(
             held - freed,
             False,
         )
+    # the next reader may come
     return (OK, state, generation, NONE, waiting, ended, failed, detached, held - freed, paused)
 
 
@@ -200,12 +253,15 @@ def close(
     paused: bool,
     presented: int,
 ) -> tuple[int, int, int, int, bool, bool, bool, bool, int, bool]:
-    """(outcome, state, generation, leased, waiting, ended, failed, detached, held, paused)"""
-    if presented != generation:
+    """Anyone, at any time, any number of times.
+
+    Returns (outcome, state, generation, leased, waiting, ended, failed, detached, held, paused).
+    """
+    if presented != generation:  # a handle is valid only while its generation is the slot's
         return (STALE, state, generation, leased, waiting, ended, failed, detached, held, paused)
-    if state != OPEN:
+    if state != OPEN:  # the first close decides, later ones count
         return (ALREADY, state, generation, leased, waiting, ended, failed, detached, held, paused)
-    if leased != NONE:
+    if leased != NONE:  # nobody frees under a reader
         return (
             DEFERRED,
             CLOSING,
@@ -218,6 +274,7 @@ def close(
             held,
             False,
         )
+    # no lease is out; a waiter wakes up stale
     return (RECYCLED, FREE, generation + 1, NONE, False, False, False, False, 0, False)
 
 
@@ -233,14 +290,17 @@ def release(
     paused: bool,
     presented: int,
 ) -> tuple[int, int, int, int, bool, bool, bool, bool, int, bool]:
-    """(outcome, state, ...): the framework's, at the end of the request; revokes a VIEW lease."""
-    if presented != generation:
+    """The framework's, at the end of every request.
+
+    Returns (outcome, state, generation, leased, waiting, ended, failed, detached, held, paused).
+    """
+    if presented != generation:  # the handler closed it: nothing to do
         return (STALE, state, generation, leased, waiting, ended, failed, detached, held, paused)
-    if state == OPEN and detached:
+    if state == OPEN and detached:  # it outlives its request
         return (KEPT, state, generation, leased, waiting, ended, failed, detached, held, paused)
-    if state != OPEN and leased == COPY:
+    if state != OPEN and leased == COPY:  # its return recycles
         return (ALREADY, state, generation, leased, waiting, ended, failed, detached, held, paused)
-    if leased == COPY:
+    if leased == COPY:  # a running thread's copy may hold recycling up
         return (
             DEFERRED,
             CLOSING,
@@ -253,7 +313,21 @@ def release(
             held,
             False,
         )
+    # a VIEW lease is revoked
     return (RECYCLED, FREE, generation + 1, NONE, False, False, False, False, 0, False)
+
+
+def detach(state: int, generation: int, detached: bool, presented: int) -> tuple[int, bool]:
+    """The handler keeps the body past its request.
+
+    Returns (outcome, detached).
+    """
+    if presented != generation:  # a handle is valid only while its generation is the slot's
+        return (STALE, detached)
+    if state != OPEN:  # there is nothing to keep
+        return (CLOSED, detached)
+    # release now leaves it alone
+    return (OK, True)
 
 
 def finalize(
@@ -268,16 +342,27 @@ def finalize(
     paused: bool,
     presented: int,
 ) -> tuple[int, int, int, int, bool, bool, bool, bool, int, bool]:
-    """(outcome, state, ...): nobody can reach the handle any more (drained from the finalizer queue)."""
-    if presented != generation:
+    """Nobody can reach the handle any more (drained).
+
+    Returns (outcome, state, generation, leased, waiting, ended, failed, detached, held, paused).
+    """
+    if presented != generation:  # it was given back in time: no leak
         return (STALE, state, generation, leased, waiting, ended, failed, detached, held, paused)
+    # a leak: reported, and mended
     return (RECYCLED, FREE, generation + 1, NONE, False, False, False, False, 0, False)
 
 
-def detach(state: int, generation: int, detached: bool, presented: int) -> tuple[int, bool]:
-    """(outcome, detached)"""
-    if presented != generation:
-        return (STALE, detached)
-    if state != OPEN:
-        return (CLOSED, detached)
-    return (OK, True)
+EVENTS: Final = (
+    "acquire",
+    "close",
+    "detach",
+    "fail",
+    "feed",
+    "finalize",
+    "finish",
+    "lease",
+    "release",
+    "unlease",
+    "wait",
+    "wake",
+)

@@ -1,0 +1,1 @@
+"""The lifecycle of a pooled body reader: stated once, in a world, with its claims."""

@@ -1,0 +1,330 @@
+"""Breadth-first search that expands a whole frontier per array operation.
+
+Every reachable state is expanded exactly once, violating ones included, so that the counts of a
+refuted claim do not depend on the order of the search. ``depth`` counts steps (TLC's figure is one
+higher); ``generated`` counts initial states and every transition, as TLC does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbio.verify.columns import Columns, Truth
+from nbio.verify.expr import BoolExpr, Expr, ModelError
+from nbio.verify.ints import Interpreter
+from nbio.verify.packing import Packing, Words
+from nbio.verify.program import Instance, Program, State
+from nbio.verify.spec import Model, Property
+from nbio.verify.visited import DENSE_LIMIT, DenseSet, HashedSet, Visited
+
+CHUNK: Final = 1 << 15
+"""States expanded together: their columns stay in the second-level cache."""
+DEADLOCK: Final = "deadlock"
+
+
+class Verdict(IntEnum):
+    """Ordered: a weaker result never hides a stronger one. Exit codes are 1, 3, 0."""
+
+    REFUTED = 0
+    UNKNOWN = 1
+    CONFIRMED = 2
+
+    @property
+    def exit_code(self) -> int:
+        """The process exit code that stands for this verdict."""
+        return {Verdict.REFUTED: 1, Verdict.UNKNOWN: 3, Verdict.CONFIRMED: 0}[self]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Where a search gives up. ``states``, ``seconds`` and ``memory`` (bytes); 0 = no bound."""
+
+    states: int = 0
+    seconds: float = 0.0
+    memory: int = 0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a progress line tells."""
+
+    states: int
+    transitions: int
+    depth: int
+    frontier: int
+    seconds: float
+    memory: int
+
+
+@dataclass
+class Exploration:
+    """What one search saw. Property and action results are by name."""
+
+    program: Program
+    packing: Packing
+    visited: Visited
+    levels: list[int]
+    transitions: int = 0
+    initial: int = 0
+    seconds: float = 0.0
+    stopped: str = ""
+    first: dict[str, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
+    reached: dict[str, int] = field(default_factory=dict)
+    taken: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def states(self) -> int:
+        """Distinct states found."""
+        return self.visited.count
+
+    @property
+    def depth(self) -> int:
+        """Steps to the farthest state."""
+        return len(self.levels) - 2
+
+    @property
+    def generated(self) -> int:
+        """Initial states plus transitions."""
+        return self.initial + self.transitions
+
+    def state(self, words: tuple[int, ...]) -> State:
+        """A packed state, unpacked."""
+        return self.packing.unpack_one(words)
+
+
+class Search:
+    """One breadth-first exploration of a model."""
+
+    def __init__(
+        self,
+        model: Model,
+        bounds: Bounds = Bounds(),
+        progress: Callable[[Progress], None] | None = None,
+        dense: bool | None = None,
+    ) -> None:
+        self.program = Program(model)
+        self.packing = Packing(self.program.cells)
+        self.bounds, self._progress = bounds, progress
+        self._properties = [
+            (p, self.program.holds(p)) for p in model.properties if p.kind != "leads_to"
+        ]
+        self._checks_deadlock = model.checks_deadlock
+        visited = self._make_visited(dense)
+        self.result = Exploration(self.program, self.packing, visited, [0])
+        for action in model.actions:
+            self.result.taken[action.name] = 0
+
+    def _make_visited(self, dense: bool | None) -> Visited:
+        packing = self.packing
+        small = packing.words == 1 and packing.exact and packing.capacity <= DENSE_LIMIT
+        if small and (packing.capacity <= 1 << 24 if dense is None else dense):
+            return DenseSet(packing.capacity)
+        return HashedSet(packing.words)
+
+    def run(self) -> Exploration:
+        """Explore until the frontier is empty or a bound is met."""
+        result, started = self.result, time.perf_counter()
+        start = self.packing.pack(self.program.initial())
+        result.initial = result.visited.insert(start)
+        result.levels.append(result.visited.count)
+        while result.levels[-1] > result.levels[-2] and not result.stopped:
+            low, high = result.levels[-2:]
+            for chunk in range(low, high, CHUNK):
+                self._expand(result.visited.rows(chunk, min(chunk + CHUNK, high)))
+                self._look_at_bounds(time.perf_counter() - started)
+                if result.stopped:
+                    break
+            else:
+                result.levels.append(result.visited.count)
+                self._report(time.perf_counter() - started)
+        if not result.stopped:
+            result.levels.pop()
+        elif result.levels[-1] < result.visited.count:
+            result.levels.append(result.visited.count)
+        result.seconds = time.perf_counter() - started
+        return result
+
+    # ------------------------------------------------------------------------ one chunk
+
+    def _expand(self, words: Words) -> None:
+        columns = Columns(self.packing, self.program.position, words)
+        self._judge(columns)
+        stuck = np.ones(columns.size, dtype=np.bool_)
+        found: list[Words] = []
+        for instance in self.program.instances:
+            enabled = self._enabled(columns, instance.guard)
+            if enabled is None:
+                continue
+            rows = np.flatnonzero(enabled)
+            if not rows.size:
+                continue
+            stuck &= ~enabled
+            self.result.taken[instance.action.name] += int(rows.size)
+            self.result.transitions += int(rows.size)
+            found.append(successors(columns, instance, rows, self.program))
+        if self._checks_deadlock and stuck.any():
+            self._first(DEADLOCK, stuck & ~columns.truth(self.program.done), words)
+        if found:
+            self.result.visited.insert(np.concatenate(found, axis=1))
+
+    @staticmethod
+    def _enabled(columns: Columns, guard: BoolExpr) -> Truth | None:
+        if guard.op == "bool" and not guard.data[0]:
+            return None
+        return columns.truth(guard)
+
+    def _judge(self, columns: Columns) -> None:
+        result = self.result
+        for prop, predicate in self._properties:
+            holds = columns.truth(predicate)
+            if prop.kind == "always":
+                if not holds.all():
+                    self._first(prop.name, ~holds, columns.words)
+            elif prop.name not in result.reached and holds.any():
+                self._first(f"sometimes {prop.name}", holds, columns.words)
+                result.reached[prop.name] = self._level
+
+    @property
+    def _level(self) -> int:
+        """The depth of the states being expanded."""
+        return len(self.result.levels) - 2
+
+    def _first(self, name: str, where: Truth, words: Words) -> None:
+        if name in self.result.first or not where.any():
+            return
+        row = int(np.argmax(where))
+        self.result.first[name] = (self._level, tuple(int(w) for w in words[:, row]))
+
+    # ---------------------------------------------------------------------------- bounds
+
+    def _look_at_bounds(self, seconds: float) -> None:
+        result, bounds = self.result, self.bounds
+        if bounds.states and result.states > bounds.states:
+            result.stopped = f"more than {bounds.states:,} states"
+        elif bounds.seconds and seconds > bounds.seconds:
+            result.stopped = f"more than {bounds.seconds:g} seconds"
+        elif bounds.memory and result.visited.bytes > bounds.memory:
+            result.stopped = f"more than {bounds.memory:,} bytes of states"
+
+    def _report(self, seconds: float) -> None:
+        if self._progress is None:
+            return
+        r = self.result
+        frontier = r.levels[-1] - r.levels[-2]
+        self._progress(
+            Progress(r.states, r.transitions, r.depth, frontier, seconds, r.visited.bytes)
+        )
+
+
+def successors(
+    columns: Columns, instance: Instance, rows: NDArray[np.intp], program: Program
+) -> Words:
+    """Packed successors of the given rows; ModelError where an update leaves its range."""
+    part = columns if rows.size == columns.size else columns.at(rows)
+    new = part.words.copy()
+    _check_indices(part, instance, program)
+    for position, expr in instance.updates:
+        digit, cell = columns.packing.digits[position], program.cells[position]
+        value = np.broadcast_to(part.value(expr), (part.size,))
+        if expr.lo < cell.lo or expr.hi > cell.hi:
+            _check_range(part, instance, program, position, value)
+        # Words are a group under addition modulo 2^64, so a difference may be "negative".
+        change = (value.astype(np.int64) - part.cell(position)).astype(np.uint64)
+        new[digit.word] += change * np.uint64(digit.weight)
+    return new
+
+
+def _check_indices(part: Columns, instance: Instance, program: Program) -> None:
+    if instance.in_range.op == "bool" and instance.in_range.data[0]:
+        return
+    fits = part.truth(instance.in_range)
+    if not fits.all():
+        _raise_by_interpreter(part, instance, program, int(np.argmin(fits)))
+
+
+def _check_range(
+    part: Columns, instance: Instance, program: Program, position: int, value: NDArray[np.generic]
+) -> None:
+    cell = program.cells[position]
+    wide = value.astype(np.int64)
+    outside = (wide < cell.lo) | (wide > cell.hi)
+    if outside.any():
+        _raise_by_interpreter(part, instance, program, int(np.argmax(outside)))
+
+
+def _raise_by_interpreter(part: Columns, instance: Instance, program: Program, row: int) -> None:
+    state = part.packing.unpack_one(int(w) for w in part.words[:, row])
+    Interpreter(program).apply(instance, state)
+    raise ModelError(f"{instance.label}: arrays and integers disagree about {state}")
+
+
+# ------------------------------------------------------------------------------- traces
+
+
+@dataclass(frozen=True)
+class TraceStep:
+    """One row of a counterexample: the step taken (None at the start) and the state after it."""
+
+    instance: Instance | None
+    state: State
+
+
+Trace = list[TraceStep]
+
+
+def shortest_trace(found: Exploration, name: str) -> Trace:
+    """The shortest way to the first state recorded under ``name``, re-run by the interpreter."""
+    depth, words = found.first[name]
+    steps: Trace = []
+    target = words
+    for level in range(depth, 0, -1):
+        instance, before = _predecessor(found, level - 1, target)
+        steps.append(TraceStep(instance, found.state(target)))
+        target = before
+    steps.append(TraceStep(None, found.state(target)))
+    steps.reverse()
+    replay(found.program, steps)
+    return steps
+
+
+def _predecessor(
+    found: Exploration, level: int, target: tuple[int, ...]
+) -> tuple[Instance, tuple[int, ...]]:
+    wanted = np.array(target, dtype=np.uint64)[:, None]
+    for chunk in range(found.levels[level], found.levels[level + 1], CHUNK):
+        words = found.visited.rows(chunk, min(chunk + CHUNK, found.levels[level + 1]))
+        columns = Columns(found.packing, found.program.position, words)
+        for instance in found.program.instances:
+            rows = np.flatnonzero(columns.truth(instance.guard))
+            if not rows.size:
+                continue
+            hit = (successors(columns, instance, rows, found.program) == wanted).all(axis=0)
+            if hit.any():
+                row = int(rows[int(np.argmax(hit))])
+                return instance, tuple(int(w) for w in words[:, row])
+    raise ModelError(f"no predecessor at level {level}: the search contradicts itself")
+
+
+def replay(program: Program, trace: Trace) -> None:
+    """Re-run a trace in the unreduced model by plain integers; ModelError where it is no run."""
+    interpreter = Interpreter(program)
+    if trace[0].state not in program.initial():
+        raise ModelError("the trace does not begin in an initial state")
+    for before, step in zip(trace, trace[1:], strict=False):
+        instance = step.instance
+        if instance is None or not interpreter.enabled(instance, before.state):
+            raise ModelError(f"the trace takes {instance and instance.label}, which is not enabled")
+        if interpreter.apply(instance, before.state) != step.state:
+            raise ModelError(f"the trace's step {instance.label} leads elsewhere")
+
+
+def lowered(found: Exploration, prop: Property) -> Iterator[Expr]:
+    """A property's lowered predicates (for exports)."""
+    yield found.program.holds(prop)

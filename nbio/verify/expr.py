@@ -1,0 +1,428 @@
+"""Expressions as typed syntax trees, built once and read by many visitors.
+
+A guard is written in ordinary Python (``(slot.state == OPEN) & ~slot.waiting``) and becomes a tree of
+:class:`IntExpr` and :class:`BoolExpr` nodes. Integers, NumPy columns, Z3 terms, emitted Python and
+Promela are each one visitor of that tree (``ints``, ``columns``, ``smt``, ``source``, ``promela``).
+
+Running one plain Python expression on all those value kinds was tried and goes wrong silently: ``if
+x == y`` on Z3 terms is False, ``~True`` is -2, uint8 ``0 - 1`` is 255. So a node refuses everything
+by which Python would ask it for a value: ``bool()`` (hence ``if``, ``and``, ``or``, ``not`` and
+``a < b < c``), ``in``, ``len``, iteration, and use as a dictionary key. The error names the line.
+
+Nodes are interned: structurally equal trees are the same object, so that evaluators share common
+subexpressions by ``uid``. Every node carries the interval ``lo..hi`` of the values it can take,
+which decides the column type that computes it exactly.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from enum import IntEnum
+from typing import Final, NoReturn, TypeVar, overload
+
+UNBOUNDED: Final = 1 << 60
+"""The ``hi`` of an integer without a declared upper bound (Z3 and emitted code only)."""
+
+
+class ModelError(Exception):
+    """A model says something that cannot be meant; the message names the place."""
+
+
+def caller() -> str:
+    """``file:line`` of the nearest frame outside this package, for error messages."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(
+        "nbio.verify."
+    ):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+class Expr:
+    """A node: an operator, its arguments, and the interval of its values. Use the subclasses."""
+
+    __slots__ = ("args", "data", "hi", "lo", "op", "uid")
+    op: str
+    args: tuple[Expr, ...]
+    data: tuple[str | int, ...]
+    lo: int
+    hi: int
+    uid: int
+
+    def _refuse(self, use: str, instead: str) -> NoReturn:
+        raise ModelError(
+            f"{caller()}: {use} asks the expression {self} for a value, but it is part of a model "
+            f"and has none yet. {instead}"
+        )
+
+    def __bool__(self) -> bool:
+        self._refuse(
+            "a Python if, and, or, not, or a chained comparison",
+            "Use ite(...), &, |, ~, and write a < b < c as (a < b) & (b < c).",
+        )
+
+    def __hash__(self) -> int:
+        self._refuse("use as a dictionary key or in a set", "Use its .uid.")
+
+    def __len__(self) -> int:
+        self._refuse("len()", "Use count(...) over an index.")
+
+    def __iter__(self) -> NoReturn:
+        self._refuse("iteration", "Use forall, exists or count over an index.")
+
+    def __contains__(self, item: object) -> bool:
+        self._refuse("`in`", "Use any_of(x == a, x == b, ...).")
+
+    def __repr__(self) -> str:
+        from nbio.verify.source import to_source
+
+        return to_source(self)
+
+
+class IntExpr(Expr):
+    """An integer-valued node."""
+
+    __slots__ = ()
+
+    def __add__(self, other: IntLike) -> IntExpr:
+        return _arith("add", self, integer(other))
+
+    def __radd__(self, other: IntLike) -> IntExpr:
+        return _arith("add", integer(other), self)
+
+    def __sub__(self, other: IntLike) -> IntExpr:
+        return _arith("sub", self, integer(other))
+
+    def __rsub__(self, other: IntLike) -> IntExpr:
+        return _arith("sub", integer(other), self)
+
+    def __mul__(self, other: IntLike) -> IntExpr:
+        return _arith("mul", self, integer(other))
+
+    def __rmul__(self, other: IntLike) -> IntExpr:
+        return _arith("mul", integer(other), self)
+
+    # A comparison builds a node; object.__eq__ promises a bool, which a node can't have.
+    def __eq__(self, other: IntLike) -> BoolExpr:  # type: ignore[override]
+        return _compare("eq", self, integer(other))
+
+    def __ne__(self, other: IntLike) -> BoolExpr:  # type: ignore[override]
+        return ~_compare("eq", self, integer(other))
+
+    def __lt__(self, other: IntLike) -> BoolExpr:
+        return _compare("lt", self, integer(other))
+
+    def __le__(self, other: IntLike) -> BoolExpr:
+        return _compare("le", self, integer(other))
+
+    def __gt__(self, other: IntLike) -> BoolExpr:
+        return _compare("lt", integer(other), self)
+
+    def __ge__(self, other: IntLike) -> BoolExpr:
+        return _compare("le", integer(other), self)
+
+    __hash__ = Expr.__hash__
+
+
+class BoolExpr(Expr):
+    """A truth-valued node. Connectives are ``&``, ``|``, ``~`` and :func:`implies`."""
+
+    __slots__ = ()
+
+    def __and__(self, other: BoolLike) -> BoolExpr:
+        return all_of(self, other)
+
+    def __rand__(self, other: BoolLike) -> BoolExpr:
+        return all_of(other, self)
+
+    def __or__(self, other: BoolLike) -> BoolExpr:
+        return any_of(self, other)
+
+    def __ror__(self, other: BoolLike) -> BoolExpr:
+        return any_of(other, self)
+
+    def __invert__(self) -> BoolExpr:
+        if self.op == "bool":
+            return boolean(not self.data[0])
+        if self.op == "not":
+            return as_bool(self.args[0])
+        return _bool("not", (self,))
+
+    # As for IntExpr: a node is built where object promises a bool.
+    def __eq__(self, other: BoolLike) -> BoolExpr:  # type: ignore[override]
+        a, b = self, boolean(other)
+        if a.uid == b.uid:
+            return TRUE
+        for this, that in ((a, b), (b, a)):
+            if this.op == "bool":
+                return that if this.data[0] else ~that
+        return _bool("iff", (a, b))
+
+    def __ne__(self, other: BoolLike) -> BoolExpr:  # type: ignore[override]
+        return ~(self == other)
+
+    __hash__ = Expr.__hash__
+
+
+IntLike = int | IntExpr
+BoolLike = bool | BoolExpr
+Interval = tuple[int, int]
+E = TypeVar("E", IntExpr, BoolExpr)
+
+_interned: dict[tuple[object, ...], Expr] = {}
+
+
+def _node(
+    cls: type[E], op: str, args: tuple[Expr, ...], data: tuple[str | int, ...], r: Interval
+) -> E:
+    key = (cls, op, data, r, tuple(a.uid for a in args))
+    found = _interned.get(key)
+    if isinstance(found, cls):
+        return found
+    made = cls()
+    made.op, made.args, made.data, (made.lo, made.hi) = op, args, data, r
+    made.uid = len(_interned)
+    _interned[key] = made
+    return made
+
+
+def _bool(op: str, args: tuple[Expr, ...], data: tuple[str | int, ...] = ()) -> BoolExpr:
+    return _node(BoolExpr, op, args, data, (0, 1))
+
+
+# ------------------------------------------------------------------------------ leaves
+
+
+def integer(value: IntLike) -> IntExpr:
+    """``value`` as a node; an IntEnum member keeps its name (traces and emitted code show it)."""
+    if isinstance(value, IntExpr):
+        return value
+    if isinstance(value, IntEnum):
+        return _node(IntExpr, "int", (), (int(value), value.name), (int(value), int(value)))
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ModelError(f"{caller()}: expected an integer expression, got {value!r}")
+    return _node(IntExpr, "int", (), (value,), (value, value))
+
+
+def boolean(value: BoolLike) -> BoolExpr:
+    """``value`` as a node."""
+    if isinstance(value, BoolExpr):
+        return value
+    if not isinstance(value, bool):
+        raise ModelError(f"{caller()}: expected a boolean expression, got {value!r}")
+    return _bool("bool", (), (int(value),))
+
+
+TRUE: Final = boolean(True)
+FALSE: Final = boolean(False)
+
+
+def int_var(name: str, lo: int, hi: int = UNBOUNDED) -> IntExpr:
+    """A state variable (one cell) holding ``lo..hi``."""
+    return _node(IntExpr, "var", (), (name,), (lo, hi))
+
+
+def bool_var(name: str) -> BoolExpr:
+    """A truth-valued state variable (one cell)."""
+    return _bool("var", (), (name,))
+
+
+def parameter(name: str, lo: int, hi: int = UNBOUNDED) -> IntExpr:
+    """A parameter of an action, or the bound variable of a quantifier."""
+    return _node(IntExpr, "param", (), (name,), (lo, hi))
+
+
+def select_int(array: str, size: int, index: IntLike, lo: int, hi: int) -> IntExpr:
+    """``array[index]``; total: an index outside ``0..size-1`` reads the nearest cell."""
+    return _node(IntExpr, "select", (integer(index),), (array, size), (lo, hi))
+
+
+def select_bool(array: str, size: int, index: IntLike) -> BoolExpr:
+    """``array[index]`` of an array of booleans; total as :func:`select_int`."""
+    return _bool("select", (integer(index),), (array, size))
+
+
+def as_int(expr: Expr) -> IntExpr:
+    """Narrow a node to an integer one (an internal error if it is not)."""
+    if not isinstance(expr, IntExpr):
+        raise ModelError(f"{caller()}: expected an integer expression, got the boolean {expr}")
+    return expr
+
+
+def as_bool(expr: Expr) -> BoolExpr:
+    """Narrow a node to a boolean one (an internal error if it is not)."""
+    if not isinstance(expr, BoolExpr):
+        raise ModelError(f"{caller()}: expected a boolean expression, got the integer {expr}")
+    return expr
+
+
+# --------------------------------------------------------------------------- operators
+
+_FOLD: dict[str, Callable[[int, int], int]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "min": min,
+    "max": max,
+}
+
+
+def _arith(op: str, a: IntExpr, b: IntExpr) -> IntExpr:
+    fold = _FOLD[op]
+    if a.op == "int" and b.op == "int":
+        return integer(fold(a.lo, b.lo))
+    if op in ("add", "sub") and b.op == "int" and b.lo == 0:
+        return a
+    if op == "sub":
+        return _node(IntExpr, op, (a, b), (), (a.lo - b.hi, a.hi - b.lo))
+    ends = [fold(x, y) for x in (a.lo, a.hi) for y in (b.lo, b.hi)]
+    return _node(IntExpr, op, (a, b), (), (min(ends), max(ends)))
+
+
+def _compare(op: str, a: IntExpr, b: IntExpr) -> BoolExpr:
+    if a.op == "int" and b.op == "int":
+        return boolean({"eq": a.lo == b.lo, "lt": a.lo < b.lo, "le": a.lo <= b.lo}[op])
+    if a.uid == b.uid:
+        return boolean(op != "lt")
+    return _bool(op, (a, b))
+
+
+def minimum(a: IntLike, b: IntLike) -> IntExpr:
+    """The smaller of two."""
+    return _arith("min", integer(a), integer(b))
+
+
+def maximum(a: IntLike, b: IntLike) -> IntExpr:
+    """The larger of two."""
+    return _arith("max", integer(a), integer(b))
+
+
+def _connective(op: str, unit: bool, parts: Iterable[BoolLike]) -> BoolExpr:
+    flat: dict[int, BoolExpr] = {}
+    for part in map(boolean, parts):
+        if part.op == "bool":
+            if bool(part.data[0]) is not unit:
+                return boolean(not unit)
+            continue
+        for piece in part.args if part.op == op else (part,):
+            flat[piece.uid] = as_bool(piece)
+    if not flat:
+        return boolean(unit)
+    if len(flat) == 1:
+        return next(iter(flat.values()))
+    return _bool(op, tuple(flat.values()))
+
+
+def all_of(*parts: BoolLike) -> BoolExpr:
+    """Conjunction; true of nothing."""
+    return _connective("and", True, parts)
+
+
+def any_of(*parts: BoolLike) -> BoolExpr:
+    """Disjunction; false of nothing."""
+    return _connective("or", False, parts)
+
+
+def implies(a: BoolLike, b: BoolLike) -> BoolExpr:
+    """``a`` only where ``b``."""
+    premise, conclusion = boolean(a), boolean(b)
+    if premise.op == "bool" or conclusion.op == "bool":
+        return ~premise | conclusion
+    return _bool("implies", (premise, conclusion))
+
+
+@overload
+def ite(condition: BoolLike, then: IntLike, other: IntLike) -> IntExpr: ...
+@overload
+def ite(condition: BoolLike, then: BoolLike, other: BoolLike) -> BoolExpr: ...
+def ite(condition: BoolLike, then: IntLike | BoolLike, other: IntLike | BoolLike) -> Expr:
+    """``then`` where the condition holds, else ``other``."""
+    test = boolean(condition)
+    if isinstance(then, BoolExpr | bool) and isinstance(other, BoolExpr | bool):
+        yes, no = boolean(then), boolean(other)
+        if test.op == "bool":
+            return yes if test.data[0] else no
+        if yes.uid == no.uid:
+            return yes
+        if yes.op == "bool":
+            return (test | no) if yes.data[0] else (~test & no)
+        if no.op == "bool":
+            return (~test | yes) if no.data[0] else (test & yes)
+        return _bool("ite", (test, yes, no))
+    if isinstance(then, BoolExpr | bool) or isinstance(other, BoolExpr | bool):
+        raise ModelError(f"{caller()}: ite has one boolean branch and one integer branch")
+    a, b = integer(then), integer(other)
+    if test.op == "bool":
+        return a if test.data[0] else b
+    if a.uid == b.uid:
+        return a
+    return _node(IntExpr, "ite", (test, a, b), (), (min(a.lo, b.lo), max(a.hi, b.hi)))
+
+
+# -------------------------------------------------------------------------- quantifiers
+
+
+def quantifier(op: str, bound: IntExpr, size: int, body: Expr) -> Expr:
+    """``forall`` / ``exists`` / ``count`` of a boolean body over ``bound`` in ``0..size-1``."""
+    data: tuple[str | int, ...] = (size,)
+    if op == "count":
+        return _node(IntExpr, op, (bound, as_bool(body)), data, (0, size))
+    return _bool(op, (bound, as_bool(body)), data)
+
+
+def total(parts: Sequence[BoolLike]) -> IntExpr:
+    """How many of the parts hold."""
+    result = integer(0)
+    for part in parts:
+        result = result + ite(part, 1, 0)
+    return result
+
+
+# ------------------------------------------------------------------------- substitution
+
+
+def rebuild(expr: Expr, args: Sequence[Expr]) -> Expr:
+    """``expr`` with other arguments; folds constants and recomputes intervals on the way."""
+    op = expr.op
+    if op in ("add", "sub", "mul", "min", "max"):
+        return _arith(op, as_int(args[0]), as_int(args[1]))
+    if op in ("eq", "lt", "le"):
+        return _compare(op, as_int(args[0]), as_int(args[1]))
+    if op in ("and", "or"):
+        return _connective(op, op == "and", map(as_bool, args))
+    if op == "not":
+        return ~as_bool(args[0])
+    if op == "iff":
+        return as_bool(args[0]) == as_bool(args[1])
+    if op == "implies":
+        return implies(as_bool(args[0]), as_bool(args[1]))
+    if op == "ite":
+        test = as_bool(args[0])
+        if isinstance(args[1], BoolExpr):
+            return ite(test, args[1], as_bool(args[2]))
+        return ite(test, as_int(args[1]), as_int(args[2]))
+    if op == "select":
+        kind = BoolExpr if isinstance(expr, BoolExpr) else IntExpr
+        return _node(kind, op, tuple(args), expr.data, (expr.lo, expr.hi))
+    if op in ("forall", "exists", "count"):
+        return quantifier(op, as_int(args[0]), int(expr.data[0]), args[1])
+    return expr
+
+
+def rewrite(expr: Expr, leaf: Callable[[Expr], Expr | None], memo: dict[int, Expr]) -> Expr:
+    """Rebuild bottom-up; ``leaf`` may replace any node before its arguments are looked at."""
+    found = memo.get(expr.uid)
+    if found is None:
+        found = leaf(expr)
+        if found is None:
+            args = [rewrite(a, leaf, memo) for a in expr.args]
+            changed = any(a is not b for a, b in zip(args, expr.args, strict=True))
+            found = rebuild(expr, args) if changed else expr
+        memo[expr.uid] = found
+    return found
+
+
+def substitute(expr: Expr, values: dict[int, Expr]) -> Expr:
+    """Replace nodes by ``uid`` (parameters by constants, a record's fields by array cells)."""
+    return rewrite(expr, lambda node: values.get(node.uid), {})

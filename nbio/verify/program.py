@@ -1,0 +1,220 @@
+"""A model written out: every array a row of cells, every action its instances.
+
+Lowering happens once, here, for all evaluators that work on concrete states: quantifiers are
+expanded, parameters replaced by values, an array read by a variable index becomes a choice between
+cells, an array write by a variable index becomes a conditional update of each cell.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nbio.verify.expr import (
+    TRUE,
+    BoolExpr,
+    Expr,
+    IntExpr,
+    ModelError,
+    all_of,
+    any_of,
+    as_bool,
+    as_int,
+    bool_var,
+    int_var,
+    integer,
+    ite,
+    rewrite,
+    substitute,
+)
+from nbio.verify.spec import Action, Model, Property, Update, Variable, expand
+
+State = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One state variable of the written-out model."""
+
+    name: str
+    variable: Variable
+    number: int
+
+    @property
+    def lo(self) -> int:
+        """Least value."""
+        return self.variable.lo
+
+    @property
+    def hi(self) -> int:
+        """Greatest value."""
+        return self.variable.hi
+
+    @property
+    def node(self) -> Expr:
+        """The leaf that stands for this cell in lowered expressions."""
+        return _leaf(self.variable, self.number)
+
+
+def _leaf(v: Variable, number: int) -> Expr:
+    name = v.cell_name(number)
+    return bool_var(name) if v.truth else int_var(name, v.lo, v.hi)
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An action at given parameter values: a guard, and a new value for each cell it writes."""
+
+    action: Action
+    values: tuple[int, ...]
+    guard: BoolExpr
+    updates: tuple[tuple[int, Expr], ...]
+    in_range: BoolExpr
+
+    @property
+    def label(self) -> str:
+        """``name(1, 0)``."""
+        inner = ", ".join(map(str, self.values))
+        return f"{self.action.name}({inner})" if self.values else self.action.name
+
+
+class Program:
+    """The written-out form of ``model``; ``cells`` fixes the order of a state tuple."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.cells = [
+            Cell(v.cell_name(n), v, n) for v in model.variables.values() for n in range(v.size)
+        ]
+        self.position = {cell.node.uid: i for i, cell in enumerate(self.cells)}
+        self._first: dict[str, int] = {}
+        for i, cell in enumerate(self.cells):
+            self._first.setdefault(cell.variable.name, i)
+        self._memo: dict[int, Expr] = {}
+        self.instances = [i for a in model.actions for i in self._instances(a)]
+        self.done = as_bool(self.lower(model.done_when))
+
+    # ------------------------------------------------------------------------- lowering
+
+    def lower(self, expr: Expr) -> Expr:
+        """``expr`` over cells only: no parameters, no arrays, no quantifiers."""
+        return rewrite(expand(expr), self._cell_of, self._memo)
+
+    def holds(self, prop: Property) -> BoolExpr:
+        """A property's (first) predicate, lowered."""
+        return as_bool(self.lower(prop.holds))
+
+    def _cell_of(self, node: Expr) -> Expr | None:
+        if node.op == "param":
+            raise ModelError(
+                f"parameter {node.data[0]} is used outside the action that declares it"
+            )
+        if node.op == "var" and str(node.data[0]) not in self._first:
+            if node.uid in self.position:
+                return node
+            raise ModelError(f"{self.model.name}: unknown variable {node.data[0]}")
+        if node.op != "select":
+            return None
+        name, size = str(node.data[0]), int(node.data[1])
+        if name not in self._first:
+            raise ModelError(f"{self.model.name}: unknown array {name}")
+        index = as_int(self.lower(node.args[0]))
+        first = self._first[name]
+        cells = [self.cells[first + k].node for k in range(size)]
+        if isinstance(node, BoolExpr):
+            return _choose_bool(index, [as_bool(c) for c in cells])
+        return _choose_int(index, [as_int(c) for c in cells])
+
+    def _instances(self, action: Action) -> Iterator[Instance]:
+        symbols = self._symbols(action)
+        for values in itertools.product(*(range(i.size) for _, i in action.params)):
+            known = {u: integer(v) for u, v in zip(symbols, values, strict=True)}
+            yield self._instance(action, values, {u: as_int(e) for u, e in known.items()})
+
+    @staticmethod
+    def _symbols(action: Action) -> list[int]:
+        from nbio.verify.expr import parameter
+
+        return [parameter(n, 0, i.size - 1).uid for n, i in action.params]
+
+    def _instance(
+        self, action: Action, values: tuple[int, ...], known: dict[int, IntExpr]
+    ) -> Instance:
+        env: dict[int, Expr] = dict(known)
+
+        def here(expr: Expr) -> Expr:
+            return self.lower(substitute(expr, env))
+
+        new: dict[int, Expr] = {}
+        in_range: BoolExpr = TRUE
+        for update in action.updates:
+            value, when = here(update.value), as_bool(here(update.when))
+            index = None if update.index is None else as_int(here(update.index))
+            for position, condition in self._targets(update.variable, index):
+                before = new.get(position, self.cells[position].node)
+                new[position] = _either(all_of(when, condition), value, before)
+            in_range = in_range & (~when | self._index_fits(update.variable, index))
+        changed = tuple((p, e) for p, e in sorted(new.items()) if e.uid != self.cells[p].node.uid)
+        return Instance(action, values, as_bool(here(action.guard)), changed, in_range)
+
+    def _targets(self, name: str, index: IntExpr | None) -> list[tuple[int, BoolExpr]]:
+        first, size = self._first[name], self.model.variables[name].size
+        if index is None:
+            return [(first, TRUE)]
+        low, high = max(0, index.lo), min(size - 1, index.hi)
+        return [(first + k, index == k) for k in range(low, high + 1)]
+
+    def _index_fits(self, name: str, index: IntExpr | None) -> BoolExpr:
+        if index is None:
+            return TRUE
+        size = self.model.variables[name].size
+        low = TRUE if index.lo >= 0 else index >= 0
+        return low & (TRUE if index.hi < size else index < size)
+
+    # --------------------------------------------------------------------------- states
+
+    def initial(self) -> list[State]:
+        """Every initial state."""
+        starts = [c.variable.init[c.number] for c in self.cells]
+        return [tuple(s) for s in itertools.product(*starts)]
+
+    def show(self, state: State) -> dict[str, str]:
+        """A state as ``{cell: value as written}``."""
+        return {c.name: c.variable.show(v) for c, v in zip(self.cells, state, strict=True)}
+
+
+def _either(condition: BoolExpr, value: Expr, other: Expr) -> Expr:
+    if isinstance(value, BoolExpr):
+        return ite(condition, value, as_bool(other))
+    return ite(condition, as_int(value), as_int(other))
+
+
+def _choose_int(index: IntExpr, cells: list[IntExpr]) -> IntExpr:
+    """The cell at ``index``; indices outside read the nearest cell."""
+    if index.op == "int":
+        return cells[min(max(index.lo, 0), len(cells) - 1)]
+    last = len(cells) - 1
+    low, high = min(max(0, index.lo), last), max(0, min(last, index.hi))
+    result = cells[high]
+    for k in range(high - 1, low - 1, -1):
+        result = ite(_at(index, k), cells[k], result)
+    return result
+
+
+def _choose_bool(index: IntExpr, cells: list[BoolExpr]) -> BoolExpr:
+    if index.op == "int":
+        return cells[min(max(index.lo, 0), len(cells) - 1)]
+    if index.lo >= 0 and index.hi < len(cells):
+        return any_of(*((index == k) & cells[k] for k in range(index.lo, index.hi + 1)))
+    last = len(cells) - 1
+    low, high = min(max(0, index.lo), last), max(0, min(last, index.hi))
+    result = cells[high]
+    for k in range(high - 1, low - 1, -1):
+        result = ite(_at(index, k), cells[k], result)
+    return result
+
+
+def _at(index: IntExpr, k: int) -> BoolExpr:
+    """``index`` selects cell ``k``: anything below 0 selects cell 0."""
+    return index <= 0 if k == 0 and index.lo < 0 else index == k

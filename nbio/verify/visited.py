@@ -1,0 +1,218 @@
+"""The visited set: exact, in breadth-first order, and never a hash of a state in a state's place.
+
+Two shapes. :class:`HashedSet` is an open-addressing table of row numbers over the rows themselves:
+a hash only says where to look, whole words are compared. :class:`DenseSet` is one byte for each
+number that a packed state can be, where that range is small enough: no hashing, no comparing.
+
+Both keep the rows in the order they were found, so a breadth-first level is a slice of the rows and
+a counterexample is rebuilt from the levels, without a parent pointer per state.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbio.verify.packing import Words
+
+DENSE_LIMIT: Final = 1 << 28
+"""Largest range of packed values for which a byte each is spent."""
+_FREE: Final = -1
+_MIX: Final = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9)
+
+
+class Visited(Protocol):
+    """What the engine needs of a visited set."""
+
+    @property
+    def count(self) -> int:
+        """States held."""
+
+    @property
+    def bytes(self) -> int:
+        """Memory held, in bytes."""
+
+    def rows(self, start: int, stop: int) -> Words:
+        """The states found as number ``start`` to ``stop``."""
+
+    def insert(self, words: Words) -> int:
+        """Add a batch (duplicates allowed); how many were new."""
+
+
+class _Rows:
+    """States in the order found, one growing array a word."""
+
+    def __init__(self, words: int, dtype: type[np.unsignedinteger]) -> None:
+        self._data: NDArray[np.unsignedinteger] = np.empty((words, 1024), dtype=dtype)
+        self.count = 0
+
+    @property
+    def bytes(self) -> int:
+        return self._data.nbytes
+
+    def get(self, start: int, stop: int) -> Words:
+        return self._data[:, start:stop].astype(np.uint64, copy=False)
+
+    def at(self, word: int, ids: NDArray[np.intp]) -> NDArray[np.unsignedinteger]:
+        return self._data[word, ids]
+
+    def append(self, words: Words) -> None:
+        stop = self.count + words.shape[1]
+        if stop > self._data.shape[1]:
+            grown = np.empty((self._data.shape[0], stop + stop // 4), dtype=self._data.dtype)
+            grown[:, : self.count] = self._data[:, : self.count]
+            self._data = grown
+        self._data[:, self.count : stop] = words
+        self.count = stop
+
+
+class DenseSet:
+    """One byte per possible packed value; for one-word states of a small range."""
+
+    def __init__(self, capacity: int) -> None:
+        self._seen = np.zeros(capacity, dtype=np.bool_)
+        self._rows = _Rows(1, np.uint32)
+
+    @property
+    def count(self) -> int:
+        return self._rows.count
+
+    @property
+    def bytes(self) -> int:
+        return self._seen.nbytes + self._rows.bytes
+
+    def rows(self, start: int, stop: int) -> Words:
+        return self._rows.get(start, stop)
+
+    def insert(self, words: Words) -> int:
+        batch = words[0].astype(np.intp)
+        fresh = unique(batch[~self._seen[batch]])
+        self._seen[fresh] = True
+        self._rows.append(fresh.astype(np.uint64)[None, :])
+        return int(fresh.size)
+
+
+class HashedSet:
+    """Open addressing with linear probing; the table holds row numbers, at most 5/8 full."""
+
+    def __init__(self, words: int) -> None:
+        self._words = words
+        self._rows = _Rows(words, np.uint64)
+        self._table: NDArray[np.signedinteger] = np.full(1 << 12, _FREE, dtype=np.int32)
+
+    @property
+    def count(self) -> int:
+        return self._rows.count
+
+    @property
+    def bytes(self) -> int:
+        return self._table.nbytes + self._rows.bytes
+
+    def rows(self, start: int, stop: int) -> Words:
+        return self._rows.get(start, stop)
+
+    def insert(self, words: Words) -> int:
+        if self._words == 1:
+            words = unique(words[0])[None, :]
+        self._reserve(words.shape[1])
+        base = self._rows.count
+        places, winners = self._claim(words, base)
+        order = np.argsort(winners)
+        self._table[places[order]] = np.arange(base, base + order.size)
+        self._rows.append(words[:, winners[order]])
+        return int(order.size)
+
+    def _claim(self, words: Words, base: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Give every state not yet held a place: ``(places, which of the batch)``.
+
+        All probes of a round go at once. Equal states walk the same places in the same rounds, so
+        of several equal ones exactly one claims the place and the others then find it taken by
+        their equal. A place claimed by two different states goes to one; the other walks on.
+        """
+        mask = self._table.size - 1
+        place = (_mixed(words) & np.uint64(mask)).astype(np.intp)
+        pending = np.arange(words.shape[1])
+        places: list[NDArray[np.intp]] = []
+        winners: list[NDArray[np.intp]] = []
+        while pending.size:
+            here = place[pending]
+            found = self._table[here]
+            empty = found == _FREE
+            self._table[here[empty]] = base + pending[empty]
+            found = np.where(empty, self._table[here], found)
+            mine = found == base + pending
+            places.append(here[mine])
+            winners.append(pending[mine])
+            rest = np.flatnonzero(~mine)
+            differs = ~self._equal(words, pending[rest], found[rest], base)
+            pending = pending[rest[differs]]
+            place[pending] = (place[pending] + 1) & mask
+        if not places:
+            nothing = np.empty(0, dtype=np.intp)
+            return nothing, nothing
+        return np.concatenate(places), np.concatenate(winners)
+
+    def _equal(
+        self,
+        words: Words,
+        batch: NDArray[np.intp],
+        ids: NDArray[np.signedinteger],
+        base: int,
+    ) -> NDArray[np.bool_]:
+        """Whether batch members equal what the ids name: rows held, or members of this batch."""
+        equal = np.ones(batch.size, dtype=np.bool_)
+        old = ids < base
+        held, fresh = np.flatnonzero(old), np.flatnonzero(~old)
+        for w in range(self._words):
+            mine = words[w, batch]
+            equal[held] &= self._rows.at(w, ids[held].astype(np.intp)) == mine[held]
+            equal[fresh] &= words[w, ids[fresh] - base] == mine[fresh]
+        return equal
+
+    def _reserve(self, more: int) -> None:
+        need = (self._rows.count + more) * 8 // 5
+        size = self._table.size
+        if need <= size:
+            return
+        while size < need:
+            size *= 2
+        kind = np.int32 if size < 1 << 31 else np.int64
+        self._table = np.full(size, _FREE, dtype=kind)
+        self._refill()
+
+    def _refill(self) -> None:
+        """Place every held row in the (empty) table; they are distinct, so none is compared."""
+        step, mask = 1 << 20, self._table.size - 1
+        for start in range(0, self._rows.count, step):
+            stop = min(start + step, self._rows.count)
+            ids = np.arange(start, stop)
+            place = (_mixed(self._rows.get(start, stop)) & np.uint64(mask)).astype(np.intp)
+            while ids.size:
+                empty = self._table[place] == _FREE
+                self._table[place[empty]] = ids[empty]
+                lost = self._table[place] != ids
+                ids, place = ids[lost], (place[lost] + 1) & mask
+
+
+def unique(values: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Sorted distinct values (np.unique without its overheads)."""
+    if values.size < 2:
+        return values
+    ordered = np.sort(values)
+    keep = np.empty(ordered.size, dtype=np.bool_)
+    keep[0] = True
+    np.not_equal(ordered[1:], ordered[:-1], out=keep[1:])
+    return ordered[keep]
+
+
+def _mixed(words: Words) -> NDArray[np.uint64]:
+    """A 64-bit mix of a state's words (multiply-xorshift); only says where to look first."""
+    h = words[0] * np.uint64(_MIX[0])
+    for w in range(1, words.shape[0]):
+        h ^= h >> np.uint64(29)
+        h = (h + words[w]) * np.uint64(_MIX[1])
+    h ^= h >> np.uint64(32)
+    h *= np.uint64(_MIX[1])
+    return h ^ (h >> np.uint64(29))
