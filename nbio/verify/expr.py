@@ -1,7 +1,7 @@
 """Expressions as typed syntax trees, built once and read by many visitors.
 
-A guard is written in ordinary Python (``(slot.state == OPEN) & ~slot.waiting``) and becomes a tree of
-:class:`IntExpr` and :class:`BoolExpr` nodes. Integers, NumPy columns, Z3 terms, emitted Python and
+A guard is written in ordinary Python (``(slot.state == OPEN) & ~slot.waiting``) and becomes a tree
+of :class:`IntExpr` and :class:`BoolExpr` nodes. Integers, NumPy columns, Z3 terms, emitted Python and
 Promela are each one visitor of that tree (``ints``, ``columns``, ``smt``, ``source``, ``promela``).
 
 Running one plain Python expression on all those value kinds was tried and goes wrong silently: ``if
@@ -332,10 +332,12 @@ def implies(a: BoolLike, b: BoolLike) -> BoolExpr:
     return _bool("implies", (premise, conclusion))
 
 
+# bool is a subtype of int, so the truth-valued form must come first; the two then overlap only in
+# calls that mix a bool with an int, which are refused below.
+@overload
+def ite(condition: BoolLike, then: BoolLike, other: BoolLike) -> BoolExpr: ...  # type: ignore[overload-overlap]
 @overload
 def ite(condition: BoolLike, then: IntLike, other: IntLike) -> IntExpr: ...
-@overload
-def ite(condition: BoolLike, then: BoolLike, other: BoolLike) -> BoolExpr: ...
 def ite(condition: BoolLike, then: IntLike | BoolLike, other: IntLike | BoolLike) -> Expr:
     """``then`` where the condition holds, else ``other``."""
     test = boolean(condition)
@@ -403,8 +405,10 @@ def rebuild(expr: Expr, args: Sequence[Expr]) -> Expr:
             return ite(test, args[1], as_bool(args[2]))
         return ite(test, as_int(args[1]), as_int(args[2]))
     if op == "select":
-        kind = BoolExpr if isinstance(expr, BoolExpr) else IntExpr
-        return _node(kind, op, tuple(args), expr.data, (expr.lo, expr.hi))
+        name, size = str(expr.data[0]), int(expr.data[1])
+        if isinstance(expr, BoolExpr):
+            return select_bool(name, size, as_int(args[0]))
+        return select_int(name, size, as_int(args[0]), expr.lo, expr.hi)
     if op in ("forall", "exists", "count"):
         return quantifier(op, as_int(args[0]), int(expr.data[0]), args[1])
     return expr

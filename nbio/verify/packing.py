@@ -18,8 +18,8 @@ from nbio.verify.program import Cell, State
 
 Words = NDArray[np.uint64]
 """Packed states, shape ``(words, n)``: one row a word, one column a state."""
-Column = NDArray[np.generic]
-"""One cell of many states, in the smallest type that holds its range."""
+Column = NDArray[np.signedinteger] | NDArray[np.bool_]
+"""One cell of many states, in the smallest type that holds its range (booleans for truth)."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Packing:
         row = [int(w) for w in words]
         return tuple(row[d.word] // d.weight % d.radix + d.lo for d in self.digits)
 
-    def column(self, words: Words, cell: int) -> Column:
+    def column(self, words: Words, cell: int) -> NDArray[np.signedinteger]:
         """One cell of every state, as signed integers."""
         d = self.digits[cell]
         word = words[d.word]
@@ -100,5 +100,7 @@ class Packing:
             digit = high % np.uint64(d.radix)
         else:
             digit = (word >> np.uint64(d.weight.bit_length() - 1)) & np.uint64(d.radix - 1)
-        column: Column = digit.astype(d.dtype)
-        return column + d.dtype.type(d.lo) if d.lo else column
+        column: NDArray[np.signedinteger] = digit.astype(d.dtype)
+        if d.lo:
+            np.add(column, d.lo, out=column)
+        return column
