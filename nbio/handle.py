@@ -1,0 +1,433 @@
+"""The handle's locked sections: every event of a body, each one transition under the slot's lock.
+
+What is legal is decided by `nbio._lifecycle` alone. A section looks up the fields, applies the
+one function, stores what it returns, and moves the blocks that the outcome says; it calls
+nothing of anyone else's. Waking, posting and freeing come after the lock.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from nbio import _lifecycle
+from nbio._lifecycle import COPY, NOT_WAITING, OK, RECYCLED, RESUME, VIEW
+from nbio.errors import BodyError
+from nbio.sections import section
+from nbio.traces import Trace, capture
+from nbio.waiters import Waiter, post
+
+if TYPE_CHECKING:
+    from nbio.pool import BodyPool, Slot
+
+Who: TypeAlias = Literal["handler", "framework"]
+Whole: TypeAlias = tuple[int, int, int, int, bool, bool, bool, bool, int, bool]
+"""An outcome and every field of a slot that closing may write."""
+Shut: TypeAlias = Callable[[int, int, int, bool, bool, bool, bool, int, bool, int], Whole]
+"""The signature of `_lifecycle.close` and `_lifecycle.release`."""
+Bytes: TypeAlias = bytes | bytearray | memoryview
+
+SMALL = 1024
+"""Bytes up to which a second copy costs less than the view that would save it."""
+
+
+def fill(block: bytearray, start: int, data: Bytes) -> None:
+    """Copy `data` into a block, from `start` on; it fits."""
+    size = len(data)
+    if size <= SMALL:
+        block[start : start + size] = data
+    else:
+        # Assigning bytes to a slice of a bytearray copies them twice, to a view's once.
+        with memoryview(block) as view:
+            view[start : start + size] = data
+
+
+class Handle:
+    """A slot, and the generation it was acquired at: one request's claim on a body.
+
+    Exactly one handle exists for each generation of a slot, so what belongs to one request
+    (its waiter, its error, who closed it) lives here and dies with it.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_closed_at",
+        "_closed_by",
+        "_error",
+        "_gone",
+        "_loop",
+        "_on_resume",
+        "_pool",
+        "_request",
+        "_slot",
+        "_view",
+        "_waiter",
+        "consumed",
+        "dropped",
+        "generation",
+        "received",
+    )
+    _slot: "Slot"
+
+    def __init__(
+        self,
+        pool: "BodyPool",
+        request: str,
+        loop: asyncio.AbstractEventLoop | None,
+        on_resume: Callable[[], None] | None,
+    ) -> None:
+        # True while there is no slot to give back: before the acquire, after the recycling.
+        # The finalizer's only question; it decides nothing else.
+        self._gone = True
+        self._pool = pool
+        self._request = request
+        self._loop = loop
+        self._on_resume = on_resume
+        self._waiter: Waiter | None = None
+        self._view: memoryview | None = None
+        self._error: BodyError | None = None
+        self._closed_by = ""
+        self._closed_at: Trace | None = None
+        self.generation = -1
+        self.received = 0
+        self.consumed = 0
+        self.dropped = 0
+
+    def __del__(self) -> None:
+        # Runs at any line of any thread, so: no lock, no slot, only a queue that is
+        # documented to be reentrant. Drained by acquire, release and the loop's tick.
+        if not self._gone:
+            self._pool.abandon(self)
+
+    # The loop's side.
+
+    @section
+    def _feed_tail(self, data: Bytes, size: int) -> int:
+        """Copy what fits into the last block; return how many bytes did, or a refusal."""
+        slot = self._slot
+        with slot.lock:
+            ends = slot.ends
+            end = ends[-1] if ends else slot.block_size
+            size = min(size, slot.block_size - end)
+            if not size:
+                return 0
+            code, slot.held, slot.paused = _lifecycle.feed(
+                slot.state,
+                slot.generation,
+                slot.ended,
+                slot.failed,
+                slot.held,
+                slot.paused,
+                self.generation,
+                0,
+                self._pool.high_water,
+            )
+            if code < OK:
+                return code
+            # Under the lock, because a close in another thread may recycle the block next.
+            fill(slot.blocks[-1], end, data[:size])
+            ends[-1] = end + size
+            waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            waiter.wake()
+        return size
+
+    @section
+    def _feed_blocks(self, blocks: list[bytearray], last: int, full: int) -> int:
+        """Hand over `blocks`, each filled up to `full`, the last up to `last`."""
+        slot = self._slot
+        with slot.lock:
+            code, slot.held, slot.paused = _lifecycle.feed(
+                slot.state,
+                slot.generation,
+                slot.ended,
+                slot.failed,
+                slot.held,
+                slot.paused,
+                self.generation,
+                len(blocks),
+                self._pool.high_water,
+            )
+            if code < OK:
+                return code
+            slot.blocks += blocks
+            slot.ends += [full] * (len(blocks) - 1)
+            slot.ends.append(last)
+            waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            waiter.wake()
+        return code
+
+    @section
+    def finish(self) -> None:
+        """The end of the body was seen; a waiting reader learns it. Later calls do nothing."""
+        slot = self._slot
+        with slot.lock:
+            code, slot.ended = _lifecycle.finish(
+                slot.state, slot.generation, slot.ended, slot.failed, self.generation
+            )
+            if code < OK:
+                return
+            waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            waiter.wake()
+
+    @section
+    def fail(self, error: BodyError) -> None:
+        """The body was cut off: readers get `error`, also those that wait.
+
+        Without effect on a body that ended, failed or was closed before.
+        """
+        slot = self._slot
+        with slot.lock:
+            paused = slot.paused
+            code, slot.failed, slot.paused = _lifecycle.fail(
+                slot.state, slot.generation, slot.ended, slot.failed, slot.paused, self.generation
+            )
+            if code < OK:
+                return
+            self._error = error
+            resumed = paused and not slot.paused
+            waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            waiter.wake()
+        if resumed:
+            self._post_resume()
+
+    # Anyone's.
+
+    @section
+    def _shut(self, event: Shut, who: Who) -> int:
+        """Close or release: any thread, any time, a finalizer too."""
+        slot = self._slot
+        pool = self._pool
+        at = capture() if pool.debug else None
+        if not slot.lock.acquire(False) and not pool.enter():
+            pool.defer(partial(self._shut, event, who))
+            return OK
+        blocks: list[bytearray] | None = None
+        waiter: Waiter | None = None
+        resumed = False
+        try:
+            resumed = slot.paused
+            (
+                code,
+                slot.state,
+                slot.generation,
+                slot.leased,
+                slot.waiting,
+                slot.ended,
+                slot.failed,
+                slot.detached,
+                slot.held,
+                slot.paused,
+            ) = event(
+                slot.state,
+                slot.generation,
+                slot.leased,
+                slot.waiting,
+                slot.ended,
+                slot.failed,
+                slot.detached,
+                slot.held,
+                slot.paused,
+                self.generation,
+            )
+            if code > OK:
+                if not self._closed_by:
+                    self._closed_by = who
+                    self._closed_at = at
+                if code == RECYCLED:
+                    self._gone = True
+                    blocks = pool.recycle(slot)
+                waiter, self._waiter = self._waiter, None
+            elif who == "handler":
+                pool.count_late_close(self._closed_by)
+        finally:
+            slot.lock.release()
+        if code > OK:
+            self._after_shut(blocks, waiter, resumed)
+        elif at is not None and who == "handler":
+            pool.note_late_close(self, at)
+        return code
+
+    def _after_shut(
+        self, blocks: list[bytearray] | None, waiter: Waiter | None, resumed: bool
+    ) -> None:
+        """What follows a close, outside the lock."""
+        if blocks:
+            self._pool.free_blocks(blocks)
+        if waiter is not None:
+            waiter.wake()
+        if resumed:
+            self._post_resume()
+
+    @section
+    def _detach(self) -> int:
+        at = capture()
+        slot = self._slot
+        with slot.lock:
+            code, slot.detached = _lifecycle.detach(
+                slot.state, slot.generation, slot.detached, self.generation
+            )
+            if code == OK:
+                slot.acquired_at = at
+        return code
+
+    # The reader's side.
+
+    @section
+    def _lease(self, kind: int) -> int:
+        slot = self._slot
+        with slot.lock:
+            code, slot.leased = _lifecycle.lease(
+                slot.state,
+                slot.generation,
+                slot.leased,
+                slot.waiting,
+                slot.ended,
+                slot.failed,
+                slot.held,
+                self.generation,
+                kind,
+            )
+            if code == OK and kind == VIEW:
+                self._view = slot.window()
+        return code
+
+    @section
+    def _unlease(self, taken: int) -> None:
+        """Give the lease back, `taken` bytes of the first block further on."""
+        slot = self._slot
+        pool = self._pool
+        if not slot.lock.acquire(False) and not pool.enter():
+            pool.defer(partial(self._unlease, taken))
+            return
+        blocks: list[bytearray] | None = None
+        block: bytearray | None = None
+        try:
+            # Of no meaning when the lease was revoked; then it is not used either.
+            start = slot.start + taken
+            freed = 1 if slot.ends and start == slot.ends[0] else 0
+            (
+                code,
+                slot.state,
+                slot.generation,
+                slot.leased,
+                slot.waiting,
+                slot.ended,
+                slot.failed,
+                slot.detached,
+                slot.held,
+                slot.paused,
+            ) = _lifecycle.unlease(
+                slot.state,
+                slot.generation,
+                slot.leased,
+                slot.waiting,
+                slot.ended,
+                slot.failed,
+                slot.detached,
+                slot.held,
+                slot.paused,
+                self.generation,
+                freed,
+                pool.low_water,
+            )
+            if code == RECYCLED:
+                self._gone = True
+                blocks = pool.recycle(slot)
+            elif code >= OK:
+                self.consumed += taken
+                slot.start = start
+                if freed:
+                    block = slot.blocks.pop(0)
+                    slot.ends.pop(0)
+                    slot.start = 0
+        finally:
+            slot.lock.release()
+        if block is not None:
+            pool.blocks.put(block)
+        elif blocks:
+            pool.free_blocks(blocks)
+        if code == RESUME:
+            self._post_resume()
+
+    @section
+    def _wait(self, waiter: Waiter) -> int:
+        """Go to sleep: `waiter` will be woken, once."""
+        slot = self._slot
+        with slot.lock:
+            code, slot.waiting = _lifecycle.wait(
+                slot.state,
+                slot.generation,
+                slot.leased,
+                slot.waiting,
+                slot.ended,
+                slot.failed,
+                slot.held,
+                self.generation,
+            )
+            if code == OK:
+                self._waiter = waiter
+        return code
+
+    @section
+    def _wake(self, kind: int) -> int:
+        """The waiter's own step: OK with the lease, EMPTIED or STALE without."""
+        slot = self._slot
+        with slot.lock:
+            code, slot.leased, slot.waiting = self._wake_step(kind)
+            if code == OK and kind == VIEW:
+                self._view = slot.window()
+        return code
+
+    @section
+    def _give_up_waiting(self) -> None:
+        """The wait was cancelled, timed out or interrupted; possibly by the collector."""
+        slot = self._slot
+        pool = self._pool
+        if not slot.lock.acquire(False) and not pool.enter():
+            pool.defer(self._give_up_waiting)
+            return
+        try:
+            code, slot.leased, slot.waiting = self._wake_step(COPY)
+        finally:
+            slot.lock.release()
+        if code == OK:
+            self._unlease(0)
+
+    def _wake_step(self, kind: int) -> tuple[int, int, bool]:
+        slot = self._slot
+        step = _lifecycle.wake(
+            slot.generation,
+            slot.leased,
+            slot.waiting,
+            slot.failed,
+            slot.held,
+            self.generation,
+            kind,
+        )
+        # Forgotten only by the waiter that it is: NOT_WAITING says that it had left before.
+        if step[0] != NOT_WAITING:
+            self._waiter = None
+        return step
+
+    # Resuming.
+
+    def _post_resume(self) -> None:
+        if self._on_resume is not None and self._loop is not None:
+            post(self._loop, self._resume)
+
+    def _resume(self) -> None:
+        # Fed full again between the post and this: the next drain posts again.
+        if self._on_resume is not None and not self.paused:
+            self._on_resume()
+
+    @property
+    def paused(self) -> bool:
+        """Whether the feeder must not read from its socket: above high water, not yet drained."""
+        slot = self._slot
+        paused = slot.paused
+        # In this order: the generation never comes back, so what was read before it is ours.
+        return slot.generation == self.generation and paused

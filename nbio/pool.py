@@ -1,0 +1,428 @@
+"""The body pool: slots, used again; blocks, taken from a block pool; and the count of both."""
+
+import asyncio
+import queue
+import threading
+import warnings
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nbio import _lifecycle
+from nbio._lifecycle import FREE, NONE, RECYCLED
+from nbio.blocks import BlockPool, BlockStats, Safety
+from nbio.body import BodyReader
+from nbio.errors import PoolExhausted, PoolImbalance
+from nbio.handle import Handle
+from nbio.sections import interrupted, section
+from nbio.traces import Trace, capture, describe
+from nbio.waiters import post
+
+SAMPLE = 64
+"""In "simple" mode one acquisition in this many notes its stack."""
+
+LATE_KEPT = 32
+"""How many late closes a debug pool remembers with both stacks."""
+
+
+class Slot:
+    """A queue of blocks, and the lifecycle variables that say what may be done with it.
+
+    `held` is the number of queued blocks, and each of them has unread bytes. `start` is the
+    first unread byte of the first block, `ends` where each block's bytes end.
+    """
+
+    __slots__ = (
+        "acquired_at",
+        "block_size",
+        "blocks",
+        "detached",
+        "ended",
+        "ends",
+        "failed",
+        "generation",
+        "held",
+        "leased",
+        "lock",
+        "paused",
+        "request",
+        "start",
+        "state",
+        "waiting",
+    )
+
+    def __init__(self, lock: threading.Lock, block_size: int) -> None:
+        self.lock = lock
+        self.block_size = block_size
+        self.state: int = FREE
+        self.generation = 0
+        self.leased: int = NONE
+        self.waiting = False
+        self.ended = False
+        self.failed = False
+        self.detached = False
+        self.held = 0
+        self.paused = False
+        self.blocks: list[bytearray] = []
+        self.ends: list[int] = []
+        self.start = 0
+        self.request = ""
+        self.acquired_at: Trace | None = None
+
+    def window(self) -> memoryview:
+        """Look at the first block's unread bytes. The lock is held, and a VIEW lease taken.
+
+        Under the lock, because the framework's release may revoke that lease as soon as the
+        lock is free: the export must be there before anyone probes the block.
+        """
+        return memoryview(self.blocks[0])[self.start : self.ends[0]].toreadonly()
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStats:
+    """What a body pool did so far. acquired = released + outstanding, always.
+
+    `stale_closes` came after the framework's release, `double_closes` after another close by
+    the handler; neither had any effect. `leaks` were found by the finalizer, and mended.
+    """
+
+    acquired: int
+    released: int
+    outstanding: int
+    stale_closes: int
+    double_closes: int
+    leaks: int
+    blocks: BlockStats
+
+
+@dataclass(frozen=True, slots=True)
+class LateClose:
+    """A close that came too late, as a debug pool remembers it."""
+
+    request: str
+    first_by: str
+    first_at: Trace | None
+    again_at: Trace
+
+    def __str__(self) -> str:
+        return (
+            f"the body of {self.request!r} was closed by the {self.first_by}, and again:\n"
+            f"{describe(self.first_at, what='closed first')}\n"
+            f"{describe(self.again_at, what='closed again')}"
+        )
+
+
+class BodyPool:
+    """A thread-safe pool of request bodies.
+
+    `high_water` and `low_water` are counted in blocks held by one body: at or above the first
+    its feeder must pause, at or below the second it may resume. At most `max_slots` bodies
+    are out at once, at most `max_idle_slots` slots are kept for reuse.
+
+    `safety`: "off" checks generations only; "simple" also samples acquisition stacks; "debug"
+    notes every acquisition and both stacks of a second close, poisons freed blocks and holds
+    them back before they are used again.
+
+    One lock serves all slots of the pool: its sections are short, and what a slot's event and
+    the pool's count and free list need together is then one acquisition, not two.
+    """
+
+    def __init__(
+        self,
+        blocks: BlockPool | None = None,
+        *,
+        max_slots: int = 65536,
+        max_idle_slots: int = 1024,
+        high_water: int = 4,
+        low_water: int = 2,
+        safety: Safety = "simple",
+    ) -> None:
+        if not 0 <= low_water < high_water or max_slots < 1 or max_idle_slots < 0:
+            raise ValueError(
+                "a body pool needs 0 <= low_water < high_water, max_slots >= 1 and "
+                f"max_idle_slots >= 0, not {low_water}, {high_water}, {max_slots}, "
+                f"{max_idle_slots}"
+            )
+        self.blocks = blocks if blocks is not None else BlockPool(safety=safety)
+        self.high_water = high_water
+        self.low_water = low_water
+        self.max_slots = max_slots
+        self.max_idle_slots = max_idle_slots
+        self.debug = safety == "debug"
+        self.late_closes: deque[LateClose] = deque(maxlen=LATE_KEPT)
+        self._sample = {"off": 0, "simple": SAMPLE, "debug": 1}[safety]
+        self._lock = threading.Lock()
+        # What finalizers left to be done; each entry does its own event.
+        self._pending: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+        self._idle: list[Slot] = []
+        self._slots: set[Slot] = set()
+        self._acquired = 0
+        self._released = 0
+        self._stale_closes = 0
+        self._double_closes = 0
+        self._leaks = 0
+
+    def acquire(
+        self,
+        request: str,
+        *,
+        loop: asyncio.AbstractEventLoop | None = None,
+        on_resume: Callable[[], None] | None = None,
+    ) -> BodyReader:
+        """Take a body for a request, labelled e.g. "POST /upload" in every error.
+
+        `on_resume` is called on `loop`'s thread, by default the running loop's, whenever a
+        paused feeder may read from its socket again.
+
+        Raises PoolExhausted when `max_slots` bodies are out.
+        """
+        if not self._pending.empty():
+            self.drain()
+        if on_resume is not None and loop is None:
+            loop = asyncio.get_running_loop()
+        body = BodyReader(self, request, loop, on_resume)
+        while not self._assign(body):
+            self._grow()
+        slot = body._slot
+        slot.request = request
+        slot.acquired_at = (
+            capture() if self._sample and self._acquired % self._sample == 0 else None
+        )
+        return body
+
+    @section
+    def _assign(self, body: BodyReader) -> bool:
+        """Give the body an idle slot; False when there is none."""
+        with self._lock:
+            if not self._idle:
+                return False
+            slot = self._idle[-1]
+            code, slot.state = _lifecycle.acquire(slot.state)
+            assert code == _lifecycle.OK, f"a slot in state {slot.state} was in the pool"
+            body._slot = slot
+            body.generation = slot.generation
+            body._gone = False
+            self._acquired += 1
+            del self._idle[-1]
+        return True
+
+    @section
+    def _grow(self) -> None:
+        """Add an idle slot."""
+        slot = Slot(self._lock, self.blocks.block_size)
+        with self._lock:
+            full = self._acquired - self._released >= self.max_slots
+            if not full:
+                self._slots.add(slot)
+                self._idle.append(slot)
+        if full:
+            raise PoolExhausted(
+                f"all {self.max_slots} bodies are in use: raise max_slots, or accept fewer "
+                "connections"
+            )
+
+    def recycle(self, slot: Slot) -> list[bytearray] | None:
+        """Take a freed slot back, and its blocks off it. The lock is held.
+
+        The caller gives the blocks to `free_blocks` after the lock.
+        """
+        blocks = slot.blocks
+        if blocks:
+            slot.blocks = []
+            slot.ends = []
+        slot.start = 0
+        self._released += 1
+        if len(self._idle) < self.max_idle_slots:
+            self._idle.append(slot)
+        else:
+            self._slots.discard(slot)
+        return blocks or None
+
+    def free_blocks(self, blocks: list[bytearray]) -> None:
+        """Return a freed slot's blocks to the block pool."""
+        while blocks:
+            self.blocks.put(blocks.pop())
+
+    # Finalizers.
+
+    def enter(self) -> bool:
+        """Take the lock for a call that may run in a finalizer.
+
+        False when this thread was interrupted in a locked section, and waiting for the lock
+        would be waiting for itself: `defer` the call instead.
+        """
+        return not interrupted() and self._lock.acquire()
+
+    def defer(self, action: Callable[[], object]) -> None:
+        """Leave `action` to the next drain. Reentrant: any finalizer may call it."""
+        self._pending.put(action)
+
+    def abandon(self, body: Handle) -> None:
+        """Called by a handle's finalizer: the slot it held can't be given back by anyone."""
+        self._pending.put(
+            Abandoned(
+                self,
+                body._slot,
+                body.generation,
+                body._closed_by,
+                body._loop,
+                body._on_resume,
+            )
+        )
+
+    def drain(self) -> int:
+        """Do what finalizers left to be done; return how many things it was.
+
+        Called by acquire; a server calls it now and then too, so that an idle one also mends
+        its leaks.
+        """
+        count = 0
+        while True:
+            try:
+                action = self._pending.get_nowait()
+            except queue.Empty:
+                return count
+            action()
+            count += 1
+
+    # Counting.
+
+    def count_late_close(self, closed_by: str) -> None:
+        """Count a close without effect. The lock is held."""
+        if closed_by == "handler":
+            self._double_closes += 1
+        else:
+            self._stale_closes += 1
+
+    def note_late_close(self, body: Handle, at: Trace) -> None:
+        """Remember both stacks of a late close, in debug mode."""
+        self.late_closes.append(LateClose(body._request, body._closed_by, body._closed_at, at))
+
+    @section
+    def stats(self) -> PoolStats:
+        """Count slots, all at one moment, and blocks, all at one moment."""
+        self.drain()
+        blocks = self.blocks.stats()
+        with self._lock:
+            return PoolStats(
+                self._acquired,
+                self._released,
+                self._acquired - self._released,
+                self._stale_closes,
+                self._double_closes,
+                self._leaks,
+                blocks,
+            )
+
+    @section
+    def outstanding(self) -> list[tuple[str, Trace | None]]:
+        """Name the request, and the place of acquisition if noted, of each slot that is out."""
+        with self._lock:
+            return [(s.request, s.acquired_at) for s in self._slots if s.state != FREE]
+
+    def assert_balanced(self) -> None:
+        """Check that every slot and block is back, or given up and counted.
+
+        Raises PoolImbalance, which names each slot that isn't, and where it was acquired.
+        """
+        stats = self.stats()
+        if not stats.outstanding and not stats.blocks.outstanding:
+            return
+        names = [f"{request!r} {describe(at)}" for request, at in self.outstanding()]
+        raise PoolImbalance(
+            f"{stats.outstanding} of {stats.acquired} bodies and {stats.blocks.outstanding} of "
+            f"{stats.blocks.acquired} blocks have not come back: release each body at the end "
+            "of its request, and close() those that were detached\n" + "\n".join(names)
+        )
+
+
+class Abandoned:
+    """A handle that died with its slot: what is needed to mend that."""
+
+    __slots__ = ("_closed_by", "_generation", "_loop", "_on_resume", "_pool", "_slot")
+
+    def __init__(
+        self,
+        pool: BodyPool,
+        slot: Slot,
+        generation: int,
+        closed_by: str,
+        loop: asyncio.AbstractEventLoop | None,
+        on_resume: Callable[[], None] | None,
+    ) -> None:
+        self._pool = pool
+        self._slot = slot
+        self._generation = generation
+        self._closed_by = closed_by
+        self._loop = loop
+        self._on_resume = on_resume
+
+    @section
+    def __call__(self) -> None:
+        """Take the slot back, and report the leak if it is one."""
+        slot = self._slot
+        pool = self._pool
+        request, at = slot.request, slot.acquired_at
+        blocks: list[bytearray] | None = None
+        with slot.lock:
+            detached = slot.detached
+            resumed = slot.paused
+            (
+                code,
+                slot.state,
+                slot.generation,
+                slot.leased,
+                slot.waiting,
+                slot.ended,
+                slot.failed,
+                slot.detached,
+                slot.held,
+                slot.paused,
+            ) = _lifecycle.finalize(
+                slot.state,
+                slot.generation,
+                slot.leased,
+                slot.waiting,
+                slot.ended,
+                slot.failed,
+                slot.detached,
+                slot.held,
+                slot.paused,
+                self._generation,
+            )
+            if code == RECYCLED:
+                blocks = pool.recycle(slot)
+                # One that was closed, and whose lease was lost to an interrupt, is mended
+                # but nobody's forgetfulness.
+                if not self._closed_by:
+                    pool._leaks += 1
+        if code != RECYCLED:
+            return
+        if blocks:
+            pool.free_blocks(blocks)
+        if resumed and self._on_resume is not None and self._loop is not None:
+            post(self._loop, self._on_resume)
+        if not self._closed_by:
+            report_leak(request, detached, at)
+
+
+class _Report:
+    """Warns from a destructor, where a filter that makes warnings errors can't raise into
+    whoever happened to drain: the interpreter then reports it as it does any finalizer's."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __del__(self) -> None:
+        warnings.warn(self._text, ResourceWarning, stacklevel=2)
+
+
+def report_leak(request: str, detached: bool, at: Trace | None) -> None:
+    """Issue the ResourceWarning for a body that nobody gave back."""
+    what, verb = ("detached ", "detached") if detached else ("", "acquired")
+    _Report(
+        f"the {what}body of {request!r} was never closed: use `async with body`, or close() it; "
+        f"{describe(at, what=verb)}"
+    )

@@ -1,0 +1,42 @@
+"""The pool's locked sections, registered, so that a finalizer can tell that it interrupted one.
+
+The garbage collector may run at any allocation, also inside a locked section, and then it runs
+whatever finalizers it finds: an application's `__del__` that closes a body, or the `finally`
+of a collected coroutine. On a plain lock such a call would wait for the very thread it runs on.
+A re-entrant lock would not wait, and would see a slot between two stores. So a call that may
+come from a finalizer tries the lock, and only when that fails looks at its own stack: when a
+section is on it, the call is put on the pool's queue instead, as our own finalizer does always.
+
+Looking at the stack costs a microsecond or so, and only on contention; keeping an owner up to
+date would cost every section of every request.
+"""
+
+import sys
+from collections.abc import Callable
+from types import CodeType, FunctionType
+from typing import Final, TypeVar
+
+F = TypeVar("F", bound=Callable[..., object])
+
+SECTIONS: Final[set[CodeType]] = set()
+
+
+def section(function: F) -> F:
+    """Register a function that holds a pool's lock for part of its body. Costs nothing later."""
+    assert isinstance(function, FunctionType)
+    SECTIONS.add(function.__code__)
+    return function
+
+
+def interrupted() -> bool:
+    """Whether a locked section is on this thread's stack, below the caller.
+
+    True may also be said of a section's unlocked end. The caller then merely defers, which is
+    always allowed; False is never said wrongly.
+    """
+    frame = sys._getframe(1).f_back
+    while frame is not None:
+        if frame.f_code in SECTIONS:
+            return True
+        frame = frame.f_back
+    return False
