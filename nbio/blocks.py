@@ -1,12 +1,12 @@
 """Blocks: fixed-size byte buffers, used again when nobody can look at them any more."""
 
+import itertools
 import threading
 from collections import deque
 from dataclasses import dataclass
 from typing import Literal
 
 from nbio.errors import NbioError, PoolExhausted
-from nbio.sections import section
 
 Safety = Literal["off", "simple", "debug"]
 
@@ -17,9 +17,11 @@ QUARANTINE = 32
 
 @dataclass(frozen=True, slots=True)
 class BlockStats:
-    """A consistent count of a pool's blocks.
+    """A count of a pool's blocks.
 
-    acquired = released + given_up + outstanding, always. `idle` blocks are kept for reuse.
+    acquired = released + given_up + outstanding, always. `outstanding` is what was made and
+    is neither idle nor gone, so a block given back twice shows as one too few. `idle` blocks
+    are kept for reuse.
     """
 
     acquired: int
@@ -36,7 +38,11 @@ class BlockPool:
     handed out again: it is given up to the garbage collector, and counted.
 
     `max_idle` blocks are kept for reuse, more go back to the allocator; `max_blocks` may be
-    out at once. `put` never waits: it may run in a finalizer that interrupted this very pool.
+    out at once. `safety="debug"` poisons freed blocks and holds them back before reuse.
+
+    Taking an idle block and returning one are single operations on a deque, which are atomic:
+    so `put` never waits, and may run in a finalizer that interrupted this very pool. The lock
+    is for making blocks and for counting, which no finalizer does.
     """
 
     def __init__(
@@ -60,106 +66,114 @@ class BlockPool:
         self._poison = bytes([POISON]) * block_size if self._debug else b""
         self._lock = threading.Lock()
         self._idle: deque[bytearray] = deque()
-        # Returns that found the lock taken, None for one that was given up. Appending to a
-        # deque is atomic; whoever next holds the lock counts them.
-        self._late: deque[bytearray | None] = deque()
-        self._acquired = 0
-        self._released = 0
+        # Blocks are in exactly one of these places: idle, out, or gone. Out is what remains.
+        self._made = 0
         self._given_up = 0
+        self._dropped = 0
+        # The gone ones that nobody has counted yet, True for one given up. Never longer than
+        # the number of blocks made since it was last emptied, because making empties it.
+        self._gone: deque[bool] = deque()
+        # Only for the running total; `next` on it is atomic, and reading it is a `next` too.
+        self._reused = itertools.count()
+        self._looks = 0
 
-    @section
     def get(self) -> bytearray:
         """Take a block. Its contents are arbitrary.
 
         Raises PoolExhausted when `max_blocks` are out.
         """
-        surplus: list[bytearray] = []
-        block: bytearray | None = None
-        with self._lock:
-            if self._late:
-                self._count_late(surplus)
-            out = self._acquired - self._released - self._given_up
-            if out < self.max_blocks:
-                self._acquired += 1
-                if self._idle and not self._debug:
-                    block = self._idle.pop()
-                elif len(self._idle) > QUARANTINE:
-                    block = self._idle.popleft()
-        if out >= self.max_blocks:
-            raise PoolExhausted(
-                f"all {self.max_blocks} blocks of {self.block_size} bytes are in use: "
-                "read bodies faster, lower the number of connections, or raise max_blocks"
-            )
-        if block is None:
-            return self._new()
-        if self._debug and block != self._poison:
-            raise NbioError("a freed block was written to: somebody kept a writable buffer of it")
+        if self._debug:
+            return self._get_checked()
+        try:
+            block = self._idle.pop()
+        except IndexError:
+            return self._make()
+        next(self._reused)
         return block
 
     def put(self, block: bytearray) -> None:
-        """Give a block back. Never waits, and raises only for what isn't a block of this pool."""
+        """Give a block back, exactly once. Never waits.
+
+        Raises ValueError for a bytearray that isn't a block of this pool.
+        """
+        try:
+            # Only a real resize tells whether an export lives; the slack that `_make` left
+            # behind the end makes this one move nothing.
+            block.append(0)
+            block.pop()
+        except BufferError:
+            self._gone.append(True)
+            return
         if len(block) != self.block_size:
             raise ValueError(
                 f"a bytearray of {len(block)} bytes isn't a block of this pool, "
                 f"whose blocks have {self.block_size}"
             )
-        try:
-            # Only a real resize tells whether an export lives; the slack that `_new` left
-            # behind the end makes this one move nothing.
-            block.append(0)
-            block.pop()
-        except BufferError:
-            self._return(None)
+        if self._debug:
+            self._poison_freed(block)
+        # Two threads may both find the last place free; a block too many is no harm.
+        if len(self._idle) < self.max_idle:
+            self._idle.append(block)
         else:
-            if self._debug:
-                block[:] = self._poison
-            self._return(block)
+            self._gone.append(False)
 
-    @section
-    def _return(self, block: bytearray | None) -> None:
-        """Count a block that came back, None for one given up, and keep it if there is room."""
-        if not self._lock.acquire(False):
-            self._late.append(block)
-            return
-        try:
-            if block is None:
-                self._given_up += 1
-            else:
-                self._released += 1
-                if len(self._idle) < self.max_idle:
-                    self._idle.append(block)
-        finally:
-            self._lock.release()
-
-    def _count_late(self, surplus: list[bytearray]) -> None:
-        """Count what came back while the lock was taken. The lock is held.
-
-        Blocks beyond `max_idle` go to the caller, who drops them after the lock.
-        """
-        while self._late:
-            block = self._late.popleft()
-            if block is None:
-                self._given_up += 1
-                continue
-            self._released += 1
-            kept = self._idle if len(self._idle) < self.max_idle else surplus
-            kept.append(block)
-
-    def _new(self) -> bytearray:
+    def _make(self) -> bytearray:
+        with self._lock:
+            self._count_gone()
+            # Called when none is idle, so all that are made and not gone are out.
+            full = self._made - self._given_up - self._dropped >= self.max_blocks
+            if not full:
+                self._made += 1
+        if full:
+            raise PoolExhausted(
+                f"all {self.max_blocks} blocks of {self.block_size} bytes are in use: "
+                "read bodies faster, lower the number of connections, or raise max_blocks"
+            )
         try:
             block = bytearray(self.block_size + 1)
             # Shortening by one keeps the allocation: the slack for the probe.
             del block[-1:]
         except BaseException:
-            self._return(None)
+            self._gone.append(False)
             raise
         return block
 
-    @section
+    def _count_gone(self) -> None:
+        """The lock is held."""
+        while self._gone:
+            if self._gone.popleft():
+                self._given_up += 1
+            else:
+                self._dropped += 1
+
     def stats(self) -> BlockStats:
-        """Count blocks, all at one moment."""
-        surplus: list[bytearray] = []
+        """Count the blocks."""
         with self._lock:
-            self._count_late(surplus)
-            out = self._acquired - self._released - self._given_up
-            return BlockStats(self._acquired, self._released, self._given_up, out, len(self._idle))
+            self._count_gone()
+            idle = len(self._idle)
+            acquired = self._made + next(self._reused) - self._looks
+            self._looks += 1
+            given_up = self._given_up
+            out = self._made - given_up - self._dropped - idle
+        return BlockStats(acquired, acquired - given_up - out, given_up, out, idle)
+
+    # Debug mode.
+
+    def _poison_freed(self, block: bytearray) -> None:
+        if any(other is block for other in tuple(self._idle)):
+            raise NbioError("a block was given back twice: only its owner may, and only once")
+        block[:] = self._poison
+
+    def _get_checked(self) -> bytearray:
+        """Reuse the block that was freed longest ago, and only once enough others followed."""
+        with self._lock:
+            block = self._idle.popleft() if len(self._idle) > QUARANTINE else None
+            spent = self._made - self._given_up - self._dropped >= self.max_blocks
+            if block is None and spent and self._idle:
+                block = self._idle.popleft()
+        if block is None:
+            return self._make()
+        next(self._reused)
+        if block != self._poison:
+            raise NbioError("a freed block was written to: somebody kept a writable buffer of it")
+        return block

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from nbio import _lifecycle
-from nbio._lifecycle import BUSY, COPY, EMPTIED, EMPTY, ENDED, FAILED, OK, OPEN, READY
+from nbio._lifecycle import BUSY, COPY, EMPTIED, EMPTY, ENDED, FAILED, OK, OPEN, PAUSE, READY
 from nbio.errors import (
     BlockingCallError,
     BodyClosedError,
@@ -205,36 +205,34 @@ class BodyReader(Handle):
         """
         size = len(data)
         done = 0
-        if size and self._slot.held:
+        if self._slot.held and size:
             done = self._feed_tail(data, size)
-            if done < 0:
+            if done < OK:
                 self.dropped += size
                 return False
             self.received += done
-        if done < size:
-            self._feed_rest(data[done:] if done else data)
-        return self.paused
+            if done < size:
+                data = data[done:]
+        return self._feed_rest(data, size - done) if done < size else self.paused
 
-    def _feed_rest(self, data: Bytes) -> None:
-        """Feed in further blocks, filled before anyone else can see them."""
+    def _feed_rest(self, data: Bytes, size: int) -> bool:
+        """Feed in further blocks, each filled before anyone else can see it."""
         pool = self._pool.blocks
         room = pool.block_size
-        blocks: list[bytearray] = []
-        size = len(data)
-        try:
-            for start in range(0, size, room):
-                block = pool.get()
-                blocks.append(block)
-                fill(block, 0, data[start : start + room])
-            code = self._feed_blocks(blocks, (size - 1) % room + 1, room)
-        except BaseException:
-            self._pool.free_blocks(blocks)
-            raise
-        if code < OK:
-            self._pool.free_blocks(blocks)
-            self.dropped += size
-        else:
-            self.received += size
+        start = 0
+        code = OK
+        while start < size:
+            part = data if size <= room else data[start : start + room]
+            block = pool.get()
+            fill(block, 0, part)
+            code = self._feed_block(block, len(part))
+            if code < OK:
+                pool.put(block)
+                self.dropped += size - start
+                return False
+            start += room
+        self.received += size
+        return code == PAUSE
 
     def feed_block(self, block: bytearray, n: int) -> tuple[bytearray | None, bool]:
         """Feed a block whose first `n` bytes the kernel filled; return (block, pause).
@@ -255,11 +253,12 @@ class BodyReader(Handle):
                 return block, self.paused
         if not n:
             return block, self.paused
-        if self._feed_blocks([block], n, slot.block_size) < OK:
+        code = self._feed_block(block, n)
+        if code < OK:
             self.dropped += n
             return block, False
         self.received += n
-        return None, self.paused
+        return None, code == PAUSE
 
     def _room(self) -> int:
         ends = self._slot.ends

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from nbio import _lifecycle
-from nbio._lifecycle import COPY, NOT_WAITING, OK, RECYCLED, RESUME, VIEW
+from nbio._lifecycle import COPY, NOT_WAITING, OK, PAUSE, RECYCLED, RESUME, VIEW
 from nbio.errors import BodyError
 from nbio.sections import section
 from nbio.traces import Trace, capture
@@ -133,8 +133,8 @@ class Handle:
         return size
 
     @section
-    def _feed_blocks(self, blocks: list[bytearray], last: int, full: int) -> int:
-        """Hand over `blocks`, each filled up to `full`, the last up to `last`."""
+    def _feed_block(self, block: bytearray, size: int) -> int:
+        """Hand over a block with `size` bytes in it; PAUSE, OK, or a refusal."""
         slot = self._slot
         with slot.lock:
             code, slot.held, slot.paused = _lifecycle.feed(
@@ -145,18 +145,19 @@ class Handle:
                 slot.held,
                 slot.paused,
                 self.generation,
-                len(blocks),
+                1,
                 self._pool.high_water,
             )
             if code < OK:
                 return code
-            slot.blocks += blocks
-            slot.ends += [full] * (len(blocks) - 1)
-            slot.ends.append(last)
+            slot.blocks.append(block)
+            slot.ends.append(size)
+            # Between the marks it stays paused, although this feed alone gave no reason.
+            paused = slot.paused
             waiter, self._waiter = self._waiter, None
         if waiter is not None:
             waiter.wake()
-        return code
+        return PAUSE if paused else OK
 
     @section
     def finish(self) -> None:
@@ -202,13 +203,10 @@ class Handle:
         slot = self._slot
         pool = self._pool
         at = capture() if pool.debug else None
-        if not slot.lock.acquire(False) and not pool.enter():
-            pool.defer(partial(self._shut, event, who))
+        if slot.lock.locked() and pool.defer_if_interrupted(partial(self._shut, event, who)):
             return OK
         blocks: list[bytearray] | None = None
-        waiter: Waiter | None = None
-        resumed = False
-        try:
+        with slot.lock:
             resumed = slot.paused
             (
                 code,
@@ -233,34 +231,27 @@ class Handle:
                 slot.paused,
                 self.generation,
             )
+            waiter = self._waiter
             if code > OK:
                 if not self._closed_by:
                     self._closed_by = who
                     self._closed_at = at
+                self._waiter = None
                 if code == RECYCLED:
                     self._gone = True
                     blocks = pool.recycle(slot)
-                waiter, self._waiter = self._waiter, None
             elif who == "handler":
                 pool.count_late_close(self._closed_by)
-        finally:
-            slot.lock.release()
         if code > OK:
-            self._after_shut(blocks, waiter, resumed)
+            if blocks is not None:
+                pool.free_blocks(blocks)
+            if waiter is not None:
+                waiter.wake()
+            if resumed:
+                self._post_resume()
         elif at is not None and who == "handler":
             pool.note_late_close(self, at)
         return code
-
-    def _after_shut(
-        self, blocks: list[bytearray] | None, waiter: Waiter | None, resumed: bool
-    ) -> None:
-        """What follows a close, outside the lock."""
-        if blocks:
-            self._pool.free_blocks(blocks)
-        if waiter is not None:
-            waiter.wake()
-        if resumed:
-            self._post_resume()
 
     @section
     def _detach(self) -> int:
@@ -300,12 +291,10 @@ class Handle:
         """Give the lease back, `taken` bytes of the first block further on."""
         slot = self._slot
         pool = self._pool
-        if not slot.lock.acquire(False) and not pool.enter():
-            pool.defer(partial(self._unlease, taken))
+        if slot.lock.locked() and pool.defer_if_interrupted(partial(self._unlease, taken)):
             return
         blocks: list[bytearray] | None = None
-        block: bytearray | None = None
-        try:
+        with slot.lock:
             # Of no meaning when the lease was revoked; then it is not used either.
             start = slot.start + taken
             freed = 1 if slot.ends and start == slot.ends[0] else 0
@@ -341,14 +330,10 @@ class Handle:
                 self.consumed += taken
                 slot.start = start
                 if freed:
-                    block = slot.blocks.pop(0)
-                    slot.ends.pop(0)
+                    blocks = [slot.blocks.pop(0)]
+                    del slot.ends[0]
                     slot.start = 0
-        finally:
-            slot.lock.release()
-        if block is not None:
-            pool.blocks.put(block)
-        elif blocks:
+        if blocks is not None:
             pool.free_blocks(blocks)
         if code == RESUME:
             self._post_resume()
@@ -386,14 +371,10 @@ class Handle:
     def _give_up_waiting(self) -> None:
         """The wait was cancelled, timed out or interrupted; possibly by the collector."""
         slot = self._slot
-        pool = self._pool
-        if not slot.lock.acquire(False) and not pool.enter():
-            pool.defer(self._give_up_waiting)
+        if slot.lock.locked() and self._pool.defer_if_interrupted(self._give_up_waiting):
             return
-        try:
+        with slot.lock:
             code, slot.leased, slot.waiting = self._wake_step(COPY)
-        finally:
-            slot.lock.release()
         if code == OK:
             self._unlease(0)
 

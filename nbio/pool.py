@@ -245,13 +245,16 @@ class BodyPool:
 
     # Finalizers.
 
-    def enter(self) -> bool:
-        """Take the lock for a call that may run in a finalizer.
+    def defer_if_interrupted(self, action: Callable[[], object]) -> bool:
+        """For a call that finds the lock taken, and may be running in a finalizer.
 
-        False when this thread was interrupted in a locked section, and waiting for the lock
-        would be waiting for itself: `defer` the call instead.
+        When this thread holds the lock itself, in a section that the finalizer interrupted,
+        waiting for it would never end: `action` is left to the next drain, and True returned.
         """
-        return not interrupted() and self._lock.acquire()
+        if not interrupted():
+            return False
+        self._pending.put(action)
+        return True
 
     def defer(self, action: Callable[[], object]) -> None:
         """Leave `action` to the next drain. Reentrant: any finalizer may call it."""
