@@ -14,7 +14,7 @@ from nbio.errors import (
     ConcurrentReadError,
     IncompleteBodyError,
 )
-from nbio.handle import SMALL, Bytes, Handle, fill
+from nbio.handle import Bytes, Handle
 from nbio.traces import describe
 from nbio.views import BodyViews
 from nbio.waiters import LoopWaiter, ThreadWaiter
@@ -224,8 +224,9 @@ class BodyReader(Handle):
         while start < size:
             part = data if size <= room else data[start : start + room]
             block = pool.get()
-            fill(block, 0, part)
-            code = self._feed_block(block, len(part))
+            count = len(part)
+            memoryview(block)[:count] = part
+            code = self._feed_block(block, count)
             if code < OK:
                 pool.put(block)
                 self.dropped += size - start
@@ -340,11 +341,7 @@ class BodyReader(Handle):
             block, start, end = slot.blocks[0], slot.start, slot.ends[0]
             if 0 < n < end - start:
                 end = start + n
-            if end - start <= SMALL:
-                data = bytes(block[start:end])
-            else:
-                with memoryview(block) as view:
-                    data = bytes(view[start:end])
+            data = bytes(memoryview(block)[start:end])
             taken = end - start
         finally:
             self._unlease(taken)

@@ -5,7 +5,6 @@ one function, stores what it returns, and moves the blocks that the outcome says
 nothing of anyone else's. Waking, posting and freeing come after the lock.
 """
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from nbio import _lifecycle
 from nbio._lifecycle import COPY, NOT_WAITING, OK, PAUSE, RECYCLED, RESUME, VIEW
 from nbio.errors import BodyError
+from nbio.leaks import Feeder, Guard
 from nbio.sections import section
 from nbio.traces import Trace, capture
 from nbio.waiters import Waiter, post
@@ -27,20 +27,6 @@ Shut: TypeAlias = Callable[[int, int, int, bool, bool, bool, bool, int, bool, in
 """The signature of `_lifecycle.close` and `_lifecycle.release`."""
 Bytes: TypeAlias = bytes | bytearray | memoryview
 
-SMALL = 1024
-"""Bytes up to which a second copy costs less than the view that would save it."""
-
-
-def fill(block: bytearray, start: int, data: Bytes) -> None:
-    """Copy `data` into a block, from `start` on; it fits."""
-    size = len(data)
-    if size <= SMALL:
-        block[start : start + size] = data
-    else:
-        # Assigning bytes to a slice of a bytearray copies them twice, to a view's once.
-        with memoryview(block) as view:
-            view[start : start + size] = data
-
 
 class Handle:
     """A slot, and the generation it was acquired at: one request's claim on a body.
@@ -54,9 +40,8 @@ class Handle:
         "_closed_at",
         "_closed_by",
         "_error",
-        "_gone",
-        "_loop",
-        "_on_resume",
+        "_feeder",
+        "_guard",
         "_pool",
         "_request",
         "_slot",
@@ -69,20 +54,12 @@ class Handle:
     )
     _slot: "Slot"
 
-    def __init__(
-        self,
-        pool: "BodyPool",
-        request: str,
-        loop: asyncio.AbstractEventLoop | None,
-        on_resume: Callable[[], None] | None,
-    ) -> None:
-        # True while there is no slot to give back: before the acquire, after the recycling.
-        # The finalizer's only question; it decides nothing else.
-        self._gone = True
+    def __init__(self, pool: "BodyPool", request: str) -> None:
         self._pool = pool
         self._request = request
-        self._loop = loop
-        self._on_resume = on_resume
+        # Held by the handle while the slot is its own, by the slot else; see Guard.
+        self._guard: Guard | None = None
+        self._feeder: Feeder | None = None
         self._waiter: Waiter | None = None
         self._view: memoryview | None = None
         self._error: BodyError | None = None
@@ -92,12 +69,6 @@ class Handle:
         self.received = 0
         self.consumed = 0
         self.dropped = 0
-
-    def __del__(self) -> None:
-        # Runs at any line of any thread, so: no lock, no slot, only a queue that is
-        # documented to be reentrant. Drained by acquire, release and the loop's tick.
-        if not self._gone:
-            self._pool.abandon(self)
 
     # The loop's side.
 
@@ -125,7 +96,7 @@ class Handle:
             if code < OK:
                 return code
             # Under the lock, because a close in another thread may recycle the block next.
-            fill(slot.blocks[-1], end, data[:size])
+            memoryview(slot.blocks[-1])[end : end + size] = data[:size]
             ends[-1] = end + size
             waiter, self._waiter = self._waiter, None
         if waiter is not None:
@@ -238,8 +209,7 @@ class Handle:
                     self._closed_at = at
                 self._waiter = None
                 if code == RECYCLED:
-                    self._gone = True
-                    blocks = pool.recycle(slot)
+                    blocks = self._give_back(slot)
             elif who == "handler":
                 pool.count_late_close(self._closed_by)
         if code > OK:
@@ -252,6 +222,12 @@ class Handle:
         elif at is not None and who == "handler":
             pool.note_late_close(self, at)
         return code
+
+    def _give_back(self, slot: "Slot") -> list[bytearray] | None:
+        """Return a recycled slot to the pool, with its guard. The lock is held."""
+        guard, self._guard = self._guard, None
+        assert guard is not None
+        return self._pool.recycle(slot, guard)
 
     @section
     def _detach(self) -> int:
@@ -324,8 +300,7 @@ class Handle:
                 pool.low_water,
             )
             if code == RECYCLED:
-                self._gone = True
-                blocks = pool.recycle(slot)
+                blocks = self._give_back(slot)
             elif code >= OK:
                 self.consumed += taken
                 slot.start = start
@@ -397,13 +372,13 @@ class Handle:
     # Resuming.
 
     def _post_resume(self) -> None:
-        if self._on_resume is not None and self._loop is not None:
-            post(self._loop, self._resume)
+        if self._feeder is not None:
+            post(self._feeder[0], self._resume)
 
     def _resume(self) -> None:
         # Fed full again between the post and this: the next drain posts again.
-        if self._on_resume is not None and not self.paused:
-            self._on_resume()
+        if self._feeder is not None and not self.paused:
+            self._feeder[1]()
 
     @property
     def paused(self) -> bool:

@@ -3,20 +3,19 @@
 import asyncio
 import queue
 import threading
-import warnings
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from nbio import _lifecycle
-from nbio._lifecycle import FREE, NONE, RECYCLED
+from nbio._lifecycle import FREE, NONE, OK
 from nbio.blocks import BlockPool, BlockStats, Safety
 from nbio.body import BodyReader
 from nbio.errors import PoolExhausted, PoolImbalance
 from nbio.handle import Handle
+from nbio.leaks import Guard
 from nbio.sections import interrupted, section
 from nbio.traces import Trace, capture, describe
-from nbio.waiters import post
 
 SAMPLE = 64
 """In "simple" mode one acquisition in this many notes its stack."""
@@ -41,6 +40,7 @@ class Slot:
         "ends",
         "failed",
         "generation",
+        "guard",
         "held",
         "leased",
         "lock",
@@ -68,6 +68,7 @@ class Slot:
         self.start = 0
         self.request = ""
         self.acquired_at: Trace | None = None
+        self.guard: Guard | None = None
 
     def window(self) -> memoryview:
         """Look at the first block's unread bytes. The lock is held, and a VIEW lease taken.
@@ -160,7 +161,7 @@ class BodyPool:
         self._released = 0
         self._stale_closes = 0
         self._double_closes = 0
-        self._leaks = 0
+        self.leaks = 0
 
     def acquire(
         self,
@@ -178,9 +179,7 @@ class BodyPool:
         """
         if not self._pending.empty():
             self.drain()
-        if on_resume is not None and loop is None:
-            loop = asyncio.get_running_loop()
-        body = BodyReader(self, request, loop, on_resume)
+        body = BodyReader(self, request)
         while not self._assign(body):
             self._grow()
         slot = body._slot
@@ -188,20 +187,30 @@ class BodyPool:
         slot.acquired_at = (
             capture() if self._sample and self._acquired % self._sample == 0 else None
         )
+        if on_resume is not None:
+            body._feeder = (loop or asyncio.get_running_loop(), on_resume)
+            if body._guard is not None:
+                body._guard.feeder = body._feeder
         return body
 
     @section
     def _assign(self, body: BodyReader) -> bool:
-        """Give the body an idle slot; False when there is none."""
+        """Give the body an idle slot and its guard; False when there is none."""
         with self._lock:
             if not self._idle:
                 return False
             slot = self._idle[-1]
+            guard = slot.guard
+            assert guard is not None, "an idle slot has its guard"
             code, slot.state = _lifecycle.acquire(slot.state)
-            assert code == _lifecycle.OK, f"a slot in state {slot.state} was in the pool"
+            assert code == OK, f"a slot in state {slot.state} was in the pool"
+            # From here on nothing calls, so no interrupt comes between these lines; after
+            # them the guard gives the slot back, should the body not reach the caller.
             body._slot = slot
-            body.generation = slot.generation
-            body._gone = False
+            body.generation = guard.generation = slot.generation
+            body._guard = guard
+            slot.guard = None
+            guard.armed = True
             self._acquired += 1
             del self._idle[-1]
         return True
@@ -210,6 +219,7 @@ class BodyPool:
     def _grow(self) -> None:
         """Add an idle slot."""
         slot = Slot(self._lock, self.blocks.block_size)
+        slot.guard = Guard(self, slot)
         with self._lock:
             full = self._acquired - self._released >= self.max_slots
             if not full:
@@ -221,22 +231,26 @@ class BodyPool:
                 "connections"
             )
 
-    def recycle(self, slot: Slot) -> list[bytearray] | None:
-        """Take a freed slot back, and its blocks off it. The lock is held.
+    def recycle(self, slot: Slot, guard: Guard) -> list[bytearray] | None:
+        """Take a freed slot back with its guard, and its blocks off it. The lock is held.
 
         The caller gives the blocks to `free_blocks` after the lock.
         """
-        blocks = slot.blocks
-        if blocks:
-            slot.blocks = []
-            slot.ends = []
+        guard.armed = False
+        guard.feeder = None
+        slot.guard = guard
         slot.start = 0
         self._released += 1
         if len(self._idle) < self.max_idle_slots:
             self._idle.append(slot)
         else:
             self._slots.discard(slot)
-        return blocks or None
+        blocks = slot.blocks
+        if not blocks:
+            return None
+        slot.blocks = []
+        slot.ends = []
+        return blocks
 
     def free_blocks(self, blocks: list[bytearray]) -> None:
         """Return a freed slot's blocks to the block pool."""
@@ -259,19 +273,6 @@ class BodyPool:
     def defer(self, action: Callable[[], object]) -> None:
         """Leave `action` to the next drain. Reentrant: any finalizer may call it."""
         self._pending.put(action)
-
-    def abandon(self, body: Handle) -> None:
-        """Called by a handle's finalizer: the slot it held can't be given back by anyone."""
-        self._pending.put(
-            Abandoned(
-                self,
-                body._slot,
-                body.generation,
-                body._closed_by,
-                body._loop,
-                body._on_resume,
-            )
-        )
 
     def drain(self) -> int:
         """Do what finalizers left to be done; return how many things it was.
@@ -313,7 +314,7 @@ class BodyPool:
                 self._acquired - self._released,
                 self._stale_closes,
                 self._double_closes,
-                self._leaks,
+                self.leaks,
                 blocks,
             )
 
@@ -337,95 +338,3 @@ class BodyPool:
             f"{stats.blocks.acquired} blocks have not come back: release each body at the end "
             "of its request, and close() those that were detached\n" + "\n".join(names)
         )
-
-
-class Abandoned:
-    """A handle that died with its slot: what is needed to mend that."""
-
-    __slots__ = ("_closed_by", "_generation", "_loop", "_on_resume", "_pool", "_slot")
-
-    def __init__(
-        self,
-        pool: BodyPool,
-        slot: Slot,
-        generation: int,
-        closed_by: str,
-        loop: asyncio.AbstractEventLoop | None,
-        on_resume: Callable[[], None] | None,
-    ) -> None:
-        self._pool = pool
-        self._slot = slot
-        self._generation = generation
-        self._closed_by = closed_by
-        self._loop = loop
-        self._on_resume = on_resume
-
-    @section
-    def __call__(self) -> None:
-        """Take the slot back, and report the leak if it is one."""
-        slot = self._slot
-        pool = self._pool
-        request, at = slot.request, slot.acquired_at
-        blocks: list[bytearray] | None = None
-        with slot.lock:
-            detached = slot.detached
-            resumed = slot.paused
-            (
-                code,
-                slot.state,
-                slot.generation,
-                slot.leased,
-                slot.waiting,
-                slot.ended,
-                slot.failed,
-                slot.detached,
-                slot.held,
-                slot.paused,
-            ) = _lifecycle.finalize(
-                slot.state,
-                slot.generation,
-                slot.leased,
-                slot.waiting,
-                slot.ended,
-                slot.failed,
-                slot.detached,
-                slot.held,
-                slot.paused,
-                self._generation,
-            )
-            if code == RECYCLED:
-                blocks = pool.recycle(slot)
-                # One that was closed, and whose lease was lost to an interrupt, is mended
-                # but nobody's forgetfulness.
-                if not self._closed_by:
-                    pool._leaks += 1
-        if code != RECYCLED:
-            return
-        if blocks:
-            pool.free_blocks(blocks)
-        if resumed and self._on_resume is not None and self._loop is not None:
-            post(self._loop, self._on_resume)
-        if not self._closed_by:
-            report_leak(request, detached, at)
-
-
-class _Report:
-    """Warns from a destructor, where a filter that makes warnings errors can't raise into
-    whoever happened to drain: the interpreter then reports it as it does any finalizer's."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def __del__(self) -> None:
-        warnings.warn(self._text, ResourceWarning, stacklevel=2)
-
-
-def report_leak(request: str, detached: bool, at: Trace | None) -> None:
-    """Issue the ResourceWarning for a body that nobody gave back."""
-    what, verb = ("detached ", "detached") if detached else ("", "acquired")
-    _Report(
-        f"the {what}body of {request!r} was never closed: use `async with body`, or close() it; "
-        f"{describe(at, what=verb)}"
-    )
