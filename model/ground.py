@@ -8,7 +8,9 @@ What this leaves out: the contents of a block beyond whose bytes they are (its *
 the bytes within a body, and anything a C extension could do behind the interpreter's back.
 """
 
+from collections.abc import Mapping
 from enum import IntEnum
+from types import MappingProxyType
 
 from nbio.verify.expr import BoolExpr, BoolLike, IntExpr, IntLike, boolean, integer, ite, minimum
 from nbio.verify.spec import Index, Model, Step, forall
@@ -30,7 +32,6 @@ FAULTS = {
     "P9": ("read_after_close", "a read after close ends in the typed error, and nothing else"),
     "P10": ("crashed", "no operation meets a value it has no branch for"),
     "P11": ("truncated", "end of body is reported only when the body ended"),
-    "C1": ("decided_twice", "exactly one close decides"),
 }
 """Properties judged at the step that breaks them: a ghost flag each, set once and never cleared."""
 
@@ -38,14 +39,22 @@ FAULTS = {
 class Ground:
     """Pool, allocator and observers, declared in ``model``."""
 
-    def __init__(self, model: Model, objects: Index, blocks: Index, requests: Index) -> None:
+    def __init__(
+        self,
+        model: Model,
+        objects: Index,
+        blocks: Index,
+        requests: Index,
+        further: Mapping[str, tuple[str, str]] = MappingProxyType({}),
+    ) -> None:
         self.model, self.objects, self.blocks, self.requests = model, objects, blocks, requests
         self.nobody = requests.size
         self.pooled = model.integers("pooled", objects, 0, 2, init=1)
         self.owner = model.integers("owner", objects, 0, self.nobody, init=self.nobody)
         self.place = model.enums("block", blocks, Place, Place.FREE)
         self.tag = model.integers("tag", blocks, 0, self.nobody, init=self.nobody)
-        self.faults = {p: model.boolean(name) for p, (name, _) in FAULTS.items()}
+        self.judged = FAULTS | dict(further)
+        self.faults = {p: model.boolean(name) for p, (name, _) in self.judged.items()}
 
     # ----------------------------------------------------------------------- the pool
 
@@ -94,13 +103,10 @@ class Ground:
 
     def judge(self) -> None:
         """Declare the properties whose observers live here."""
-        for prop, (_, because) in FAULTS.items():
+        once = forall(self.objects, lambda s: self.pooled[s] <= 1)
+        self.model.always("P1", once, "no object is in the pool twice")
+        for prop, (_, because) in self.judged.items():
             self.model.always(prop, ~self.faults[prop], because)
-        self.model.always(
-            "P1",
-            forall(self.objects, lambda s: self.pooled[s] <= 1),
-            "no object is in the pool twice",
-        )
 
     def all_back(self) -> BoolExpr:
         """Conservation: every object in the pool once, every block with the allocator."""

@@ -181,6 +181,7 @@ class Action:
     say: str
     place: str
     fair: str = ""
+    never: bool = False
 
     def fill(self, text: str, values: Sequence[int]) -> str:
         """``text`` with ``{param}`` replaced by the instance's values."""
@@ -313,12 +314,23 @@ class Model:
     # --------------------------------------------------------------------- behaviour
 
     def action(
-        self, *, name: str = "", actor: str = "", say: str = "", fair: str = "", **params: Index
+        self,
+        *,
+        name: str = "",
+        actor: str = "",
+        say: str = "",
+        fair: str = "",
+        never: bool = False,
+        **params: Index,
     ) -> Callable[[Body], Body]:
-        """Declare an action; ``fair`` is ``""``, ``"weak"`` or ``"strong"``."""
+        """Declare an action.
+
+        ``fair`` is ``""``, ``"weak"`` or ``"strong"``. ``never`` marks an attempt that the design
+        should always refuse: that it never happens is then no warning.
+        """
 
         def declare(function: Body) -> Body:
-            self.add_action(name or function.__name__, function, params, actor, say, fair)
+            self.add_action(name or function.__name__, function, params, actor, say, fair, never)
             return function
 
         return declare
@@ -331,6 +343,7 @@ class Model:
         actor: str = "",
         say: str = "",
         fair: str = "",
+        never: bool = False,
     ) -> None:
         """The plain form of :meth:`action`, for actions made in a loop."""
         place = caller()
@@ -356,7 +369,8 @@ class Model:
                 )
         pairs = tuple(params.items())
         guard, updates = all_of(*step.guards), tuple(step.updates)
-        self.actions.append(Action(name, pairs, guard, updates, actor, say or name, place, fair))
+        told = say or name
+        self.actions.append(Action(name, pairs, guard, updates, actor, told, place, fair, never))
 
     # -------------------------------------------------------------------- properties
 

@@ -1,0 +1,105 @@
+"""From a model to verdicts: one search, one verdict a property, never more than was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from nbio.verify.engine import (
+    DEADLOCK,
+    Bounds,
+    Exploration,
+    Progress,
+    Search,
+    Trace,
+    Verdict,
+    shortest_trace,
+)
+from nbio.verify.spec import Model
+
+
+@dataclass(frozen=True)
+class PropertyResult:
+    """What one property came to. ``depth``: steps of the shortest counterexample (or witness)."""
+
+    name: str
+    kind: str
+    because: str
+    verdict: Verdict
+    depth: int | None = None
+    trace: Trace = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Every verdict on a model, with the bounds it holds within and the size of what was seen."""
+
+    model: Model
+    found: Exploration
+    results: tuple[PropertyResult, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The weakest of all results."""
+        return min((r.verdict for r in self.results), default=Verdict.UNKNOWN)
+
+    @property
+    def bounds(self) -> str:
+        """The model's constants as ``slots=2 requests=3``."""
+        return " ".join(f"{k}={v}" for k, v in self.model.constants.items()) or "no constants"
+
+    def result(self, name: str) -> PropertyResult:
+        """The result of the named property; KeyError where the model has no such."""
+        for result in self.results:
+            if result.name == name:
+                return result
+        known = ", ".join(r.name for r in self.results)
+        raise KeyError(f"model {self.model.name} has no property {name!r}; it has {known}")
+
+
+def check(
+    model: Model,
+    bounds: Bounds | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    traces: bool = True,
+) -> Report:
+    """Explore ``model`` breadth-first and judge its properties.
+
+    A search that stopped early confirms nothing: what it did not refute is UNKNOWN. A model without
+    a single property is UNKNOWN too. Raises :class:`~nbio.verify.expr.ModelError` where the model
+    itself is wrong.
+    """
+    found = Search(model, bounds or Bounds(), progress).run()
+    results = [_judged(found, p.name, p.kind, p.because, traces) for p in model.properties]
+    if model.checks_deadlock:
+        because = "every state has a successor, or is done"
+        results.append(_judged(found, DEADLOCK, "always", because, traces))
+    return Report(model, found, tuple(results), tuple(_warnings(found)))
+
+
+def _judged(found: Exploration, name: str, kind: str, because: str, traces: bool) -> PropertyResult:
+    key = f"sometimes {name}" if kind == "sometimes" else name
+    seen = key in found.first
+    complete = not found.stopped
+    if kind == "sometimes":
+        verdict = Verdict.CONFIRMED if seen else Verdict.REFUTED if complete else Verdict.UNKNOWN
+    elif kind == "always":
+        verdict = Verdict.REFUTED if seen else Verdict.CONFIRMED if complete else Verdict.UNKNOWN
+    else:
+        return PropertyResult(name, kind, because, Verdict.UNKNOWN)
+    depth = found.first[key][0] if seen else None
+    told = traces and seen and kind == "always"
+    return PropertyResult(
+        name, kind, because, verdict, depth, shortest_trace(found, key) if told else []
+    )
+
+
+def _warnings(found: Exploration) -> list[str]:
+    if found.stopped:
+        return [f"stopped early: {found.stopped}; what was not refuted is UNKNOWN"]
+    return [
+        f"{action.place}: action {action.name} never happens in any reachable state"
+        for action in found.program.model.actions
+        if not found.taken[action.name] and not action.never
+    ]

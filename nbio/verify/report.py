@@ -1,0 +1,101 @@
+"""Verdicts and counterexamples as text: one column an actor, what changed beside each step.
+
+A trace is at most 100 columns wide. Rows are steps, numbered from 1; the step's text stands in its
+actor's column; what it changed stands under the table's last heading, most telling first.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from itertools import pairwise
+from typing import Final
+
+from nbio.verify.check import PropertyResult, Report
+from nbio.verify.engine import Trace, Verdict
+from nbio.verify.program import Program
+
+WIDTH: Final = 100
+_MARK: Final = {Verdict.CONFIRMED: "ok ", Verdict.REFUTED: "NO ", Verdict.UNKNOWN: " ? "}
+
+
+def render(report: Report, traces: str = "first", command: str = "") -> str:
+    """The whole report; ``traces`` is ``"none"``, ``"first"`` (the shortest) or ``"all"``."""
+    lines = [heading(report), ""]
+    lines += [_line(r) for r in report.results]
+    lines += [f"  warning: {w}" for w in report.warnings]
+    refuted = [r for r in report.results if r.trace]
+    refuted.sort(key=lambda r: r.depth or 0)
+    for result in refuted[: {"none": 0, "first": 1}.get(traces, len(refuted))]:
+        lines += ["", story(report, result, command)]
+    return "\n".join(lines)
+
+
+def heading(report: Report) -> str:
+    """Model, bounds, verdict and counts in two lines."""
+    f = report.found
+    rate = f.transitions / f.seconds if f.seconds else 0.0
+    words = {
+        Verdict.CONFIRMED: "no violation within these bounds",
+        Verdict.REFUTED: "refuted",
+        Verdict.UNKNOWN: "unknown",
+    }
+    name, verdict = report.model.name, report.verdict.name
+    return (
+        f"{name}: {verdict} ({words[report.verdict]}: {report.bounds})\n"
+        f"  {f.states:,} states, {f.transitions:,} transitions, depth {f.depth}, "
+        f"{f.seconds:.1f} s, {rate / 1e6:.1f} M transitions/s"
+    )
+
+
+def _line(result: PropertyResult) -> str:
+    at = "" if result.depth is None else f" [{result.depth} steps]"
+    text = f"  {_MARK[result.verdict]}{result.kind} {result.name}{at}: {result.because}"
+    return text if len(text) <= WIDTH else text[: WIDTH - 3] + "..."
+
+
+def story(report: Report, result: PropertyResult, command: str = "") -> str:
+    """The shortest counterexample of one property, told a column an actor."""
+    steps = len(result.trace) - 1
+    head = f"{result.name} is violated after {steps} steps: not {result.because!r}"
+    lines = [head, *columns(report.found.program, result.trace)]
+    if command:
+        lines.append(f"replay: {command}")
+    return "\n".join(lines)
+
+
+def columns(program: Program, trace: Trace) -> list[str]:
+    """The trace as a table of at most :data:`WIDTH` columns."""
+    rows = _rows(program, trace)
+    actors = list(dict.fromkeys(actor for actor, _, _ in rows))
+    number = len(str(len(rows)))
+    changed = 30
+    width = max(12, (WIDTH - number - changed - 3) // max(1, len(actors)) - 3)
+    head = " | ".join([" " * number, *(f"{a[:width]:<{width}}" for a in actors), "changed"])
+    lines = [head.rstrip(), "-" * min(WIDTH, len(head) + changed - 7)]
+    for i, (actor, said, changes) in enumerate(rows, 1):
+        cells = [textwrap.wrap(said, width) if a == actor else [] for a in actors]
+        cells.append(textwrap.wrap(changes, WIDTH - number - (width + 3) * len(actors) - 3))
+        for k in range(max(len(c) for c in cells)):
+            parts = [f"{i if k == 0 else '':>{number}}"]
+            parts += [f"{c[k] if k < len(c) else '':<{width}}" for c in cells[:-1]]
+            parts.append(cells[-1][k] if k < len(cells[-1]) else "")
+            lines.append(" | ".join(parts).rstrip().rstrip("|").rstrip())
+    return lines
+
+
+def _rows(program: Program, trace: Trace) -> list[tuple[str, str, str]]:
+    rows = []
+    for before, step in pairwise(trace):
+        if step.instance is None:
+            continue
+        action, values = step.instance.action, step.instance.values
+        actor = action.fill(action.actor, values) or "system"
+        said = action.fill(action.say, values)
+        said = said.removeprefix(f"{actor}: ")
+        changes = [
+            f"{c.name}={c.variable.show(b)}"
+            for c, a, b in zip(program.cells, before.state, step.state, strict=True)
+            if a != b
+        ]
+        rows.append((actor, said, ", ".join(changes)))
+    return rows
