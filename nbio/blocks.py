@@ -175,5 +175,6 @@ class BlockPool:
             return self._make()
         next(self._reused)
         if block != self._poison:
+            self._gone.append(True)
             raise NbioError("a freed block was written to: somebody kept a writable buffer of it")
         return block

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from nbio import _lifecycle
 from nbio._lifecycle import FREE, NONE, OK
@@ -128,6 +129,9 @@ class BodyPool:
     the pool's count and free list need together is then one acquisition, not two.
     """
 
+    on_create: ClassVar[Callable[["BodyPool"], None] | None] = None
+    """Told of every new pool; `nbio.testing` finds a test's pools by it."""
+
     def __init__(
         self,
         blocks: BlockPool | None = None,
@@ -144,6 +148,8 @@ class BodyPool:
                 f"max_idle_slots >= 0, not {low_water}, {high_water}, {max_slots}, "
                 f"{max_idle_slots}"
             )
+        if safety not in ("off", "simple", "debug"):
+            raise ValueError(f'safety is "off", "simple" or "debug", not {safety!r}')
         self.blocks = blocks if blocks is not None else BlockPool(safety=safety)
         self.high_water = high_water
         self.low_water = low_water
@@ -162,6 +168,8 @@ class BodyPool:
         self._stale_closes = 0
         self._double_closes = 0
         self.leaks = 0
+        if BodyPool.on_create is not None:
+            BodyPool.on_create(self)
 
     def acquire(
         self,
