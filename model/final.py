@@ -50,14 +50,13 @@ def loop_steps(w: World) -> None:
             do.when(w.on_line(r), w.wire[r] == Wire.MORE, (outcome >= 0) | ~w.closed[r])
             do.set(w.lost[r], True, (outcome < 0) & ~w.closed[r])
             do.set(w.wire[r], how)
-            do.set(w.reading[r], True)
 
         m.add_action(name, body, {"r": w.request}, actor="loop", say=say)
 
-    def late(name: str, event: str, how: Wire, say: str) -> None:
+    def late(name: str, event: str, say: str) -> None:
         def body(do: Step, r: IntExpr) -> None:
             outcome = w.event(do, r, event).outcome
-            do.when(w.on_line(r), w.wire[r] == how, outcome >= 0)
+            do.when(w.on_line(r), w.wire[r] != Wire.MORE, outcome >= 0)
 
         m.add_action(name, body, {"r": w.request}, actor="loop", say=say, never=True)
 
@@ -73,8 +72,8 @@ def loop_steps(w: World) -> None:
         do.when(g.owner[s] != g.nobody, applied.outcome >= 0)
         g.blame(do, "P5", True)
 
-    late("cut_late", "fail", Wire.ENDED, "loop: the client of {r} is gone, after the body's end")
-    late("finish_late", "finish", Wire.CUT, "loop: the body of {r} ends, after it was cut off")
+    late("cut_late", "fail", "loop: the client of {r} is gone, after its body was over")
+    late("finish_late", "finish", "loop: the body of {r} ends, after it was over")
     over("finish", "finish", Wire.ENDED, "loop: the body of request {r} has ended")
     over("cut", "fail", Wire.CUT, "loop: the client of request {r} is gone")
 

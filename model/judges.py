@@ -72,6 +72,8 @@ def judge_event(
         implies(holds_back & ~held_back, outcome == Outcome.PAUSE),
         implies(outcome == Outcome.RESUME, held_back & ~holds_back),
     )
+    if name in ("finish", "fail"):
+        truth = truth & implies(outcome == Outcome.OK, something)
     w.ground.blame(do, "O1", ~truth)
 
 
@@ -93,10 +95,17 @@ def judge_read(w: World, do: Step, r: IntExpr, outcome: IntExpr) -> BoolExpr:
 
 
 def judge_wait(w: World, do: Step, r: IntExpr, outcome: IntExpr) -> BoolExpr:
-    """P9 for a reader that wants to sleep."""
+    """P9 and O1 for a reader that wants to sleep: a second reader is told that it is one."""
     told = any_of(outcome == Outcome.STALE, outcome == Outcome.CLOSED)
     w.ground.blame(do, "P9", w.closed[r] & ~told)
-    return w.closed[r] & ~told
+
+    def reads(p: IntExpr) -> BoolExpr:
+        mine = (w.handle[w.request_of(p)] == w.handle[r]) & valid(w, w.request_of(p))
+        return mine & any_of(w.doing[p] == COPYING, w.doing[p] == VIEWING)
+
+    unsaid = ~w.closed[r] & exists(w.party, reads) & (outcome != Outcome.BUSY)
+    w.ground.blame(do, "O1", unsaid)
+    return (w.closed[r] & ~told) | unsaid
 
 
 def judge_wake(w: World, do: Step, r: IntExpr, outcome: IntExpr) -> None:
@@ -214,7 +223,8 @@ def _nobody_waits_for_ever(w: World) -> None:
 
     def flows(r: IntExpr) -> BoolExpr:
         s = w.handle[r]
-        reason = valid(w, r) & (as_int(w.of("state", s)) == State.OPEN) & (really_held(s) > w.low)
+        full = (as_int(w.of("state", s)) == State.OPEN) & (really_held(s) > w.low)
+        reason = valid(w, r) & full & (w.wire[r] != WIRE_CUT)
         return implies(w.on_line(r) & ~w.reading[r], reason & as_bool(w.of("paused", s)))
 
     w.m.always("L3s", forall(w.request, flows), "no connection is paused without a reason")

@@ -63,14 +63,15 @@ def check(
     bounds: Bounds | None = None,
     progress: Callable[[Progress], None] | None = None,
     traces: bool = True,
+    until_refuted: bool = False,
 ) -> Report:
     """Explore ``model`` breadth-first and judge its properties.
 
     A search that stopped early confirms nothing: what it did not refute is UNKNOWN. A model without
     a single property is UNKNOWN too. Raises :class:`~nbio.verify.expr.ModelError` where the model
-    itself is wrong.
+    itself is wrong. ``until_refuted`` stops at the first violation (counts are then partial).
     """
-    found = Search(model, bounds or Bounds(), progress).run()
+    found = Search(model, bounds or Bounds(), progress, until_refuted=until_refuted).run()
     results = [_judged(found, p.name, p.kind, p.because, traces) for p in model.properties]
     if model.checks_deadlock:
         because = "every state has a successor, or is done"

@@ -108,10 +108,12 @@ class Search:
         bounds: Bounds = Bounds(),
         progress: Callable[[Progress], None] | None = None,
         dense: bool | None = None,
+        until_refuted: bool = False,
     ) -> None:
         self.program = Program(model)
         self.packing = Packing(self.program.cells)
         self.bounds, self._progress = bounds, progress
+        self._until_refuted = until_refuted
         self._properties = [
             (p, self.program.holds(p)) for p in model.properties if p.kind != "leads_to"
         ]
@@ -208,6 +210,8 @@ class Search:
         result, bounds = self.result, self.bounds
         if bounds.states and result.states > bounds.states:
             result.stopped = f"more than {bounds.states:,} states"
+        elif self._until_refuted and any(not n.startswith("sometimes ") for n in result.first):
+            result.stopped = "a property is refuted"
         elif bounds.seconds and seconds > bounds.seconds:
             result.stopped = f"more than {bounds.seconds:g} seconds"
         elif bounds.memory and result.visited.bytes > bounds.memory:
