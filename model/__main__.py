@@ -1,0 +1,112 @@
+"""``python -m model``: check a model, recompute the claims, write out the lifecycle."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from model import claims, emit
+from model.registry import MODELS, build
+from nbio.verify.check import check
+from nbio.verify.engine import Bounds, Verdict
+from nbio.verify.expr import ModelError
+from nbio.verify.report import render
+
+USAGE_ERROR = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand; the exit code is 0 confirmed, 1 refuted, 3 unknown, 2 misuse."""
+    args = _parser().parse_args(argv)
+    try:
+        if args.command == "check":
+            return _check(args)
+        if args.command == "verify":
+            return _verify(args)
+        return _emit(args)
+    except ModelError as error:
+        print(f"model: {error}", file=sys.stderr)
+        return USAGE_ERROR
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m model", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    checking = commands.add_parser("check", help="explore models and tell the shortest stories")
+    checking.add_argument("models", nargs="*", help=f"of: {', '.join(sorted(MODELS))}")
+    checking.add_argument("--set", action="append", default=[], metavar="NAME=N", dest="constants")
+    checking.add_argument("--traces", choices=("none", "first", "all"), default="first")
+    checking.add_argument("--seconds", type=float, default=0.0, help="give up after (UNKNOWN)")
+    checking.add_argument("--states", type=int, default=0, help="give up beyond (UNKNOWN)")
+    verifying = commands.add_parser("verify", help="recompute the claims of CLAIMS.toml")
+    verifying.add_argument("--tier", choices=("ci", "full"), default="ci")
+    verifying.add_argument("--rewrite", action="store_true", help="claim what is found now")
+    emitting = commands.add_parser("emit", help="write nbio/_lifecycle.py")
+    emitting.add_argument("--check", action="store_true", help="only say whether it is stale")
+    return parser
+
+
+def _constants(pairs: Sequence[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not value.lstrip("-").isdigit():
+            raise ModelError(f"--set takes NAME=N with a whole number, not {pair!r}")
+        found[name] = int(value)
+    return found
+
+
+def _check(args: argparse.Namespace) -> int:
+    constants = _constants(args.constants)
+    worst = Verdict.CONFIRMED
+    for name in args.models or DEFAULT_CHECKS:
+        model = build(name, constants if args.models else {})
+        report = check(model, Bounds(args.states, args.seconds))
+        sets = "".join(f" --set {k}={v}" for k, v in constants.items())
+        print(render(report, args.traces, f"python -m model check {name}{sets}"))
+        print()
+        worst = min(worst, report.verdict)
+    return worst.exit_code
+
+
+DEFAULT_CHECKS = ("final",)
+
+
+def _verify(args: argparse.Namespace) -> int:
+    wrong, checked = 0, []
+    for claim in claims.load():
+        if claim.tier != args.tier and not args.rewrite:
+            continue
+        result = claims.recheck(claim)
+        checked.append(result)
+        f = result.report.found
+        mark = "NO" if result.differences else "ok"
+        print(
+            f"{mark} {claim.name}: {claim.says} "
+            f"[{f.states:,} states, {f.transitions:,} transitions, {f.seconds:.1f} s]",
+            flush=True,
+        )
+        for difference in result.differences:
+            print(f"     {difference}")
+        wrong += bool(result.differences)
+    if args.rewrite:
+        claims.PATH.write_text(claims.rewritten(checked), encoding="utf-8")
+        return 0
+    if not checked:
+        print(f"no claim of tier {args.tier}: nothing was checked", file=sys.stderr)
+        return Verdict.UNKNOWN.exit_code
+    print(f"{len(checked) - wrong} of {len(checked)} claims of tier {args.tier} hold as claimed")
+    return Verdict.REFUTED.exit_code if wrong else 0
+
+
+def _emit(args: argparse.Namespace) -> int:
+    if not args.check:
+        emit.write()
+        return 0
+    if emit.is_stale():
+        print(f"{emit.TARGET.name} is not what model/lifecycle.py says: run {emit.COMMAND}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

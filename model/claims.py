@@ -1,0 +1,139 @@
+"""Claims are data: ``CLAIMS.toml`` is read, recomputed, and compared.
+
+A claim names a model and its bounds, and for each property the expected verdict (with the length of
+the shortest counterexample where it is refuted), and the number of states and transitions and the
+depth of the whole graph. Any difference fails.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.registry import build
+from nbio.verify.check import Report, check
+from nbio.verify.engine import Verdict
+
+PATH = Path(__file__).resolve().parent / "CLAIMS.toml"
+
+HEADER = """\
+# Every claim the project makes about its models; `make verify` recomputes the ci tier and fails
+# on any difference, `make verify-full` the rest. Renewed by: python -m model verify --rewrite
+# states, transitions and depth are of the whole graph (violating states are expanded as well);
+# a refuted property carries the length in steps of its shortest counterexample.
+"""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One row of the manifest."""
+
+    name: str
+    model: str
+    tier: str
+    says: str
+    bounds: Mapping[str, int]
+    states: int
+    transitions: int
+    depth: int
+    properties: Mapping[str, str]
+
+    @property
+    def command(self) -> str:
+        """What re-derives it."""
+        sets = "".join(f" --set {k}={v}" for k, v in self.bounds.items())
+        return f"python -m model check {self.model}{sets}"
+
+
+def load(path: Path = PATH) -> list[Claim]:
+    """Every claim of the manifest; KeyError names a missing entry."""
+    data = tomllib.loads(path.read_text(encoding="utf-8"))
+    return [_claim(c) for c in data["claim"]]
+
+
+def _claim(row: Mapping[str, object]) -> Claim:
+    def number(key: str) -> int:
+        value = row[key]
+        if not isinstance(value, int):
+            raise TypeError(f"claim {row.get('name')}: {key} is {value!r}, not a number")
+        return value
+
+    def table(key: str) -> Mapping[str, object]:
+        value = row[key]
+        if not isinstance(value, dict):
+            raise TypeError(f"claim {row.get('name')}: {key} is {value!r}, not a table")
+        return value
+
+    bounds = {k: v for k, v in table("bounds").items() if isinstance(v, int)}
+    properties = {k: str(v) for k, v in table("properties").items()}
+    return Claim(
+        str(row["name"]),
+        str(row["model"]),
+        str(row["tier"]),
+        str(row["says"]),
+        bounds,
+        number("states"),
+        number("transitions"),
+        number("depth"),
+        properties,
+    )
+
+
+def verdicts(report: Report) -> dict[str, str]:
+    """What a report found, in the manifest's words: ``CONFIRMED`` or ``REFUTED in 9``."""
+    words: dict[str, str] = {}
+    for r in report.results:
+        refuted_in = r.verdict == Verdict.REFUTED and r.depth is not None
+        words[r.name] = f"REFUTED in {r.depth}" if refuted_in else r.verdict.name
+    return words
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A claim, what was found, and every difference between the two."""
+
+    claim: Claim
+    report: Report
+    differences: tuple[str, ...]
+
+
+def recheck(claim: Claim) -> Checked:
+    """Recompute one claim."""
+    report = check(build(claim.model, claim.bounds), traces=False)
+    return Checked(claim, report, tuple(_differences(claim, report)))
+
+
+def _differences(claim: Claim, report: Report) -> Iterator[str]:
+    found, because = verdicts(report), {r.name: r.because for r in report.results}
+    for name in {**claim.properties, **found}:
+        wanted, got = claim.properties.get(name, "no claim"), found.get(name, "not judged")
+        if wanted != got:
+            yield f"{name} ({because.get(name, '?')}): claimed {wanted}, found {got}"
+    sizes = {
+        "states": (claim.states, report.found.states),
+        "transitions": (claim.transitions, report.found.transitions),
+        "depth": (claim.depth, report.found.depth),
+    }
+    for name, (said, got_size) in sizes.items():
+        if said != got_size:
+            yield f"{name}: claimed {said:,}, found {got_size:,}"
+
+
+def rewritten(checked: list[Checked]) -> str:
+    """The manifest with what was found now in place of what was claimed."""
+    parts = [HEADER]
+    for one in checked:
+        c, f = one.claim, one.report.found
+        bounds = ", ".join(f"{k} = {v}" for k, v in c.bounds.items())
+        rows = [f'{_key(k)} = "{v}"' for k, v in verdicts(one.report).items()]
+        parts.append(
+            f'[[claim]]\nname = "{c.name}"\nmodel = "{c.model}"\ntier = "{c.tier}"\n'
+            f'says = "{c.says}"\ncommand = "{c.command}"\nbounds = {{ {bounds} }}\n'
+            f"states = {f.states}\ntransitions = {f.transitions}\ndepth = {f.depth}\n"
+            "[claim.properties]\n" + "\n".join(rows) + "\n"
+        )
+    return "\n".join(parts)
+
+
+def _key(name: str) -> str:
+    return name if name.isidentifier() else f'"{name}"'
