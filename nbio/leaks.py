@@ -41,10 +41,10 @@ class Guard:
         # Runs at any line of any thread, so: no lock, no slot, only a queue that is
         # documented to be reentrant.
         if self.armed:
-            self._pool.defer(self._mend)
+            self._pool.abandon(self)
 
     @section
-    def _mend(self) -> None:
+    def mend(self) -> None:
         """Take the slot back, and report the leak if it is one. Called by the pool's drain."""
         slot = self._slot
         pool = self._pool

@@ -160,7 +160,7 @@ class BodyPool:
         self._sample = {"off": 0, "simple": SAMPLE, "debug": 1}[safety]
         self._lock = threading.Lock()
         # What finalizers left to be done; each entry does its own event.
-        self._pending: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+        self._pending: queue.SimpleQueue[Guard | Callable[[], object]] = queue.SimpleQueue()
         self._idle: list[Slot] = []
         self._slots: set[Slot] = set()
         self._acquired = 0
@@ -282,20 +282,40 @@ class BodyPool:
         """Leave `action` to the next drain. Reentrant: any finalizer may call it."""
         self._pending.put(action)
 
+    def abandon(self, guard: Guard) -> None:
+        """Called by a guard's finalizer: nobody can give that slot back any more."""
+        self._pending.put(guard)
+
     def drain(self) -> int:
         """Do what finalizers left to be done; return how many things it was.
 
-        Called by acquire; a server calls it now and then too, so that an idle one also mends
-        its leaks.
+        Called by acquire and release; a server calls it now and then too, so that an idle one
+        also mends its leaks. In a finalizer that interrupted a section it leaves them there.
         """
+        if self._lock.locked() and interrupted():
+            return 0
         count = 0
-        while True:
-            try:
-                action = self._pending.get_nowait()
-            except queue.Empty:
-                return count
-            action()
-            count += 1
+        guards: list[Guard] = []
+        try:
+            while not self._pending.empty():
+                try:
+                    action = self._pending.get_nowait()
+                except queue.Empty:
+                    break
+                count += 1
+                # Last, since what died together was put here in any order: an object that
+                # closes its body in its own finalizer leaked nothing.
+                if isinstance(action, Guard):
+                    guards.append(action)
+                else:
+                    action()
+            while guards:
+                guards.pop().mend()
+        finally:
+            # Only an interrupt leaves any.
+            for guard in guards:
+                self._pending.put(guard)
+        return count
 
     # Counting.
 

@@ -29,12 +29,14 @@ def section(function: F) -> F:
 
 
 def interrupted() -> bool:
-    """Whether a locked section is on this thread's stack, below the caller.
+    """Whether a locked section is on this thread's stack, below the one that asks.
 
-    True may also be said of a section's unlocked end. The caller then merely defers, which is
-    always allowed; False is never said wrongly.
+    To be called by a function that a section calls. True may also be said of a section's
+    unlocked end; the asker then merely defers, which is always allowed. False is never said
+    wrongly.
     """
-    frame = sys._getframe(1).f_back
+    asker = sys._getframe(2)
+    frame = asker.f_back
     while frame is not None:
         if frame.f_code in SECTIONS:
             return True
