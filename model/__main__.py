@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from model import claims, emit
+from model import claims, emit, tables
 from model.registry import MODELS, build
 from nbio.verify.check import check
 from nbio.verify.engine import Bounds, Verdict
@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _check(args)
         if args.command == "verify":
             return _verify(args)
-        return _emit(args)
+        return _emit(args) if args.command == "emit" else _table(args)
     except ModelError as error:
         print(f"model: {error}", file=sys.stderr)
         return USAGE_ERROR
@@ -42,6 +42,8 @@ def _parser() -> argparse.ArgumentParser:
     verifying.add_argument("--rewrite", action="store_true", help="claim what is found now")
     emitting = commands.add_parser("emit", help="write nbio/_lifecycle.py")
     emitting.add_argument("--check", action="store_true", help="only say whether it is stale")
+    tabling = commands.add_parser("table", help="renew the generated parts of README and docs")
+    tabling.add_argument("--check", action="store_true", help="only say which page is stale")
     return parser
 
 
@@ -106,6 +108,16 @@ def _emit(args: argparse.Namespace) -> int:
         print(f"{emit.TARGET.name} is not what model/lifecycle.py says: run {emit.COMMAND}")
         return 1
     return 0
+
+
+def _table(args: argparse.Namespace) -> int:
+    if not args.check:
+        tables.write()
+        return 0
+    stale = tables.stale_pages()
+    for page in stale:
+        print(f"{page} has stale generated parts: run python -m model table")
+    return int(bool(stale))
 
 
 if __name__ == "__main__":

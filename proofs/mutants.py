@@ -8,8 +8,9 @@ bounds. A survivor is a guard that is dead or a property that is missing, unless
 What this does not show: that no *other* mistake goes unnoticed.
 """
 
-import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 
 from model.final import final
@@ -18,6 +19,7 @@ from nbio.verify.check import check
 from nbio.verify.engine import Verdict
 from nbio.verify.expr import BoolExpr, Expr, all_of, any_of, as_bool
 from nbio.verify.machine import Event, Rule
+from proofs.ledger import Row
 
 BOUNDS = ({"slots": 1, "requests": 1}, {"slots": 1, "requests": 2})
 """Tried in turn: most mutants die in the smallest world."""
@@ -107,15 +109,35 @@ def judge(mutant: Mutant) -> Fate:
     return Fate(mutant, ())
 
 
-def run() -> list[Fate]:
+def fate_of(number: int) -> Fate:
+    """The fate of the numbered mutant (a task for a worker process)."""
+    return judge(list(mutants())[number])
+
+
+def run(workers: int = 2) -> list[Fate]:
     """Every mutant's fate."""
-    return [judge(m) for m in mutants()]
+    numbers = range(len(list(mutants())))
+    with ProcessPoolExecutor(workers) as pool:
+        return list(pool.map(fate_of, numbers, chunksize=4))
+
+
+def row() -> Row:
+    """The ledger's line: UNKNOWN where a mutant survives unexplained."""
+    started = time.perf_counter()
+    fates = run()
+    wrong = tuple(f.line() for f in fates if not f.acceptable)
+    refuted = sum(bool(f.killers) for f in fates)
+    return Row(
+        f"{refuted} of {len(fates)} mutants of the lifecycle are refuted, the others change nothing",
+        "explicit-state search of each mutant's world",
+        Verdict.REFUTED if wrong else Verdict.CONFIRMED,
+        "; ".join(" ".join(f"{k}={v}" for k, v in b.items()) for b in BOUNDS),
+        time.perf_counter() - started,
+        "that no mistake other than these single changes would go unnoticed",
+        wrong,
+    )
 
 
 if __name__ == "__main__":
-    fates = run()
-    for fate in fates:
+    for fate in run():
         print(fate.line())
-    refuted = sum(bool(f.killers) for f in fates)
-    print(f"{refuted} of {len(fates)} mutants refuted, {len(fates) - refuted} change nothing")
-    sys.exit(any(not f.acceptable for f in fates))

@@ -1,0 +1,52 @@
+# A fresh machine needs Python 3.11 or newer with venv, and make; everything else goes into .venv.
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SOURCES := nbio model proofs tests docs/examples
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check verify verify-full bench clean emit
+
+help: ## say what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+setup: $(READY) ## make .venv with everything that tests and proofs need
+
+$(READY): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "nbio needs Python 3.11 or newer: make PYTHON=/path/to/python"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+demo: $(READY) ## the bug, the refuted fix, the checked design, and a server that runs it
+	@$(BIN)/python docs/examples/demo.py
+
+test: $(READY) check ## every test
+	$(BIN)/python -m pytest -q
+
+check: $(READY) ## formatting, types, import boundaries, freshness of generated files
+	$(BIN)/ruff format --check --quiet $(SOURCES)
+	$(BIN)/ruff check --quiet $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/python -m model emit --check
+	$(BIN)/python -m model table --check
+
+emit: $(READY) ## renew what is generated: nbio/_lifecycle.py and the tables in the docs
+	$(BIN)/python -m model emit
+	$(BIN)/python -m model table
+	$(BIN)/ruff format --quiet nbio/_lifecycle.py
+
+verify: $(READY) ## re-derive every ci claim, proof and mutant; one ledger
+	$(BIN)/python -m proofs
+
+verify-full: $(READY) ## the claims that take long
+	$(BIN)/python -m model verify --tier full
+
+bench: $(READY) ## measure (ratios; asserts nothing about absolute time)
+	$(BIN)/python tests/bench/bench_pool.py
+
+clean: ## remove what was made
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,103 @@
+"""The generated parts of README and docs: claims, the transition table, the TRUSTED files.
+
+A page holds ``<!-- begin NAME -->`` and ``<!-- end NAME -->``; what stands between them is made
+here from the manifest and the lifecycle, never by hand. ``python -m model table --check`` says
+which page is stale.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from model import claims
+from model.lifecycle import OUTCOME_DOC, SLOT, Outcome
+from nbio.verify.source import to_source
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ("README.md", "docs/lifecycle.md", "docs/trust.md")
+_BLOCK = re.compile(r"(<!-- begin (?P<name>[a-z-]+) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
+
+
+def claims_table() -> str:
+    """One row a claim."""
+    rows = [
+        "| claim | bounds | states | transitions | depth | refuted |",
+        "|---|---|---|---|---|---|",
+    ]
+    for c in claims.load():
+        bounds = ", ".join(f"{k} {v}" for k, v in c.bounds.items()) or "as in the model"
+        refuted = [f"{p} ({v.split()[-1]})" for p, v in c.properties.items() if "REFUTED" in v]
+        rows.append(
+            f"| `{c.name}` ({c.tier}): {c.says} | {bounds} | {c.states:,} | {c.transitions:,} "
+            f"| {c.depth} | {', '.join(refuted) or 'nothing'} |"
+        )
+    return "\n".join(rows)
+
+
+def transition_table() -> str:
+    """One row a rule, in the order in which they are tried."""
+    rows = ["| event | when | outcome | writes | because |", "|---|---|---|---|---|"]
+    for event in SLOT.events.values():
+        for rule in event.rules:
+            writes = ", ".join(f"`{k} = {to_source(v)}`" for k, v in rule.writes.items())
+            if len(rule.writes) == len(SLOT.fields):
+                writes = "recycles: every field as new, generation + 1"
+            when = to_source(rule.when)
+            tried = "otherwise" if when == "True" else f"`{when}`"
+            name = f"**{event.name}**" if rule is event.rules[0] else ""
+            rows.append(
+                f"| {name} | {tried} | {rule.outcome.name} | {writes or 'nothing'} "
+                f"| {rule.because} |"
+            )
+    return "\n".join(rows)
+
+
+def outcome_table() -> str:
+    """One row an outcome."""
+    rows = ["| outcome | code | meaning |", "|---|---|---|"]
+    rows += [f"| {o.name} | {o.value} | {OUTCOME_DOC[o]} |" for o in Outcome]
+    return "\n".join(rows)
+
+
+def trusted_table() -> str:
+    """Every file that must be believed, with its length."""
+    rows = ["| file | lines | what it says |", "|---|---|---|"]
+    for path in sorted(ROOT.glob("*/**/*.py")):
+        if any(part.startswith(".") for part in path.relative_to(ROOT).parts):
+            continue
+        text = path.read_text(encoding="utf-8")
+        if text.startswith('"""TRUSTED'):
+            first = text[3:].splitlines()[0].removeprefix("TRUSTED:").strip()
+            name = path.relative_to(ROOT).as_posix()
+            rows.append(f"| `{name}` | {len(text.splitlines())} | {first} |")
+    return "\n".join(rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "claims": claims_table,
+    "transitions": transition_table,
+    "outcomes": outcome_table,
+    "trusted": trusted_table,
+}
+
+
+def renewed(text: str) -> str:
+    """A page with its generated parts made again."""
+
+    def fill(match: re.Match[str]) -> str:
+        return f"{match[1]}{TABLES[match['name']]()}\n{match[3]}"
+
+    return _BLOCK.sub(fill, text)
+
+
+def stale_pages() -> list[str]:
+    """Pages whose generated parts differ from what they should say now."""
+    texts = {name: (ROOT / name).read_text(encoding="utf-8") for name in PAGES}
+    return [name for name, text in texts.items() if renewed(text) != text]
+
+
+def write() -> None:
+    """Renew every page."""
+    for name in PAGES:
+        path = ROOT / name
+        path.write_text(renewed(path.read_text(encoding="utf-8")), encoding="utf-8")
