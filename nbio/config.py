@@ -1,0 +1,141 @@
+"""Every option of the server: one typed schema, from which the command line is made too."""
+
+from dataclasses import Field, dataclass, fields
+from typing import Annotated, Any, Literal, NamedTuple
+
+Interface = Literal["auto", "asgi", "native"]
+Lifespan = Literal["auto", "on", "off"]
+Safety = Literal["off", "simple", "debug"]
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+class Doc(NamedTuple):
+    """What an option is for."""
+
+    group: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The server's options, with their defaults. Sizes are in bytes, times in seconds.
+
+    Raises ValueError for a value that makes no sense, and says which.
+    """
+
+    host: Annotated[str, Doc("server", "address to listen on")] = "127.0.0.1"
+    port: Annotated[int, Doc("server", "port to listen on; 0 takes a free one")] = 8000
+    backlog: Annotated[
+        int, Doc("server", "connections the kernel may queue before they are accepted")
+    ] = 2048
+    interface: Annotated[
+        Interface, Doc("server", "what the application speaks; auto asks its signature")
+    ] = "auto"
+    lifespan: Annotated[
+        Lifespan, Doc("server", "ASGI lifespan; auto: used if the application knows it")
+    ] = "auto"
+    root_path: Annotated[
+        str, Doc("server", "path under which the application is mounted (ASGI root_path)")
+    ] = ""
+    server_header: Annotated[str, Doc("server", "value of the Server field; empty sends none")] = (
+        "nbio"
+    )
+    threads: Annotated[int, Doc("server", "worker threads for synchronous native handlers")] = 32
+
+    max_connections: Annotated[int, Doc("limits", "connections at once; more are answered 503")] = (
+        16384
+    )
+    max_request_line: Annotated[int, Doc("limits", "length of a request line (414)")] = 8 * KIB
+    max_head: Annotated[int, Doc("limits", "length of a request head (431)")] = 64 * KIB
+    max_headers: Annotated[int, Doc("limits", "number of a request's header fields (431)")] = 100
+    max_body: Annotated[int, Doc("limits", "length of a request body (413); 0: any")] = 1024 * MIB
+    max_chunk_line: Annotated[int, Doc("limits", "length of a chunk's size line (400)")] = 4 * KIB
+    max_chunk_extensions: Annotated[
+        int, Doc("limits", "length of all chunk extensions of a body together (400)")
+    ] = 16 * KIB
+    max_trailers: Annotated[int, Doc("limits", "length of a body's trailers (431)")] = 16 * KIB
+    max_pipelined: Annotated[
+        int, Doc("limits", "bytes of later requests to receive while one is served")
+    ] = 64 * KIB
+    max_drain: Annotated[
+        int,
+        Doc(
+            "limits",
+            "bytes of an unread body to receive after its response, to keep the connection",
+        ),
+    ] = 256 * KIB
+
+    head_timeout: Annotated[float, Doc("timeouts", "time for a request head to arrive (408)")] = (
+        10.0
+    )
+    idle_timeout: Annotated[
+        float, Doc("timeouts", "time a connection may be idle between requests")
+    ] = 30.0
+    body_timeout: Annotated[
+        float, Doc("timeouts", "time in which body_min_bytes of a body must arrive (408)")
+    ] = 20.0
+    body_min_bytes: Annotated[
+        int, Doc("timeouts", "bytes of a body that must arrive in body_timeout")
+    ] = 4 * KIB
+    write_timeout: Annotated[
+        float, Doc("timeouts", "time a client may take no byte of a response")
+    ] = 60.0
+    linger_timeout: Annotated[
+        float, Doc("timeouts", "time to let a client read a last response before closing")
+    ] = 2.0
+    shutdown_timeout: Annotated[
+        float, Doc("timeouts", "time for requests to finish at shutdown; then they are cut off")
+    ] = 10.0
+
+    block_size: Annotated[int, Doc("pool", "size of a pooled body block")] = 64 * KIB
+    max_blocks: Annotated[int, Doc("pool", "body blocks in use at once")] = 16384
+    max_idle_blocks: Annotated[int, Doc("pool", "body blocks kept for reuse")] = 256
+    max_bodies: Annotated[int, Doc("pool", "request bodies at once")] = 65536
+    high_water: Annotated[int, Doc("pool", "blocks a body may hold before reading pauses")] = 4
+    low_water: Annotated[int, Doc("pool", "blocks a body may hold when reading resumes")] = 2
+    safety: Annotated[Safety, Doc("pool", "how much the pool notes about its users")] = "simple"
+    print_balance: Annotated[bool, Doc("pool", "print the pool's books at exit")] = False
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            check(item, getattr(self, item.name))
+        if not 0 <= self.port <= 65535:
+            raise ValueError(f"port must be between 0 and 65535, not {self.port}")
+        if self.low_water >= self.high_water:
+            raise ValueError(
+                f"low_water must be below high_water, not {self.low_water} and {self.high_water}"
+            )
+
+
+# Counts of which none at all makes sense. Of everything else there must be some.
+_MAY_BE_ZERO = frozenset(["port", "max_body", "max_idle_blocks", "low_water", "body_min_bytes"]) | {
+    "max_chunk_extensions",
+    "max_trailers",
+    "max_drain",
+    "linger_timeout",
+    "shutdown_timeout",
+}
+CHOICES: dict[str, tuple[str, ...]] = {
+    "interface": ("auto", "asgi", "native"),
+    "lifespan": ("auto", "on", "off"),
+    "safety": ("off", "simple", "debug"),
+}
+
+
+def check(item: "Field[Any]", value: object) -> None:
+    """Raise ValueError unless `value` is one the option can have."""
+    choices = CHOICES.get(item.name)
+    if choices is not None and value not in choices:
+        raise ValueError(f"{item.name} must be one of {', '.join(choices)}, not {value!r}")
+    if isinstance(item.default, bool | str):
+        if not isinstance(value, type(item.default)):
+            raise ValueError(f"{item.name} must be {type(item.default).__name__}, not {value!r}")
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{item.name} must be a number, not {value!r}")
+    if isinstance(value, float) and isinstance(item.default, int):
+        raise ValueError(f"{item.name} must be a whole number, not {value!r}")
+    if value < 0 or (value == 0 and item.name not in _MAY_BE_ZERO):
+        raise ValueError(f"{item.name} must be more than 0, not {value!r}")

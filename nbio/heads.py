@@ -1,0 +1,263 @@
+"""Request heads: bytes in, a RequestHead or a Refusal out. No socket, no clock.
+
+The tokenizer is llhttp (through httptools), which is fast and sees to the grammar of field
+lines. What it leaves open is closed here: the request line, the target, Host, and everything
+that says where the body ends, since two readings of that are a smuggled request.
+"""
+
+import re
+from typing import Final
+
+import httptools
+
+from nbio.errors import NbioError
+from nbio.targets import TARGET, split_absolute, valid_host
+
+
+class Refusal(NbioError):
+    """A request that isn't served: answered with `status`, and the connection is closed."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+class RequestHead:
+    """A request's head, checked.
+
+    `method` is text, `path` and `query` are the target's bytes as sent (of an absolute-form
+    target the part after the authority), `version` is "1.0" or "1.1". Field names are lower
+    case, values without surrounding whitespace, in the order received. `length` is the body's
+    declared number of bytes, 0 without a body; `chunked` bodies have a length of 0 here.
+    """
+
+    __slots__ = (
+        "chunked",
+        "expects",
+        "headers",
+        "keep_alive",
+        "length",
+        "method",
+        "path",
+        "query",
+        "version",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        path: bytes,
+        query: bytes,
+        version: str,
+        headers: list[tuple[bytes, bytes]],
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.version = version
+        self.headers = headers
+        self.length = 0
+        self.chunked = False
+        # Whether the client waits for a 100 (Continue) before it sends the body.
+        self.expects = False
+        self.keep_alive = version == "1.1"
+
+    @property
+    def has_body(self) -> bool:
+        """Whether the head announces a body of at least one byte, or of unknown length."""
+        return self.chunked or self.length > 0
+
+
+TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+
+# What nearly every request line looks like: origin-form, a version that is served as such.
+_LINE: Final = re.compile(rb"([A-Z\-]+) (/" + TARGET + rb"*) HTTP/(1\.[01])\r\n")
+_ANY_LINE: Final = re.compile(rb"(" + TOKEN + rb") (" + TARGET + rb"+) HTTP/([0-9])\.([0-9])\r\n")
+
+# The fields that say how the message is framed, where it goes, or what becomes of the
+# connection; each is looked at one by one.
+_SPECIAL: Final = frozenset(
+    [b"host", b"content-length", b"transfer-encoding", b"connection", b"expect"]
+)
+_LENGTH: Final = re.compile(rb"[0-9]+")
+_VERSIONS: Final = {b"1.1": "1.1", b"1.0": "1.0"}
+
+
+class HeadParser:
+    """Parses complete heads, one at a time, for all connections of a server.
+
+    A head is parsed at one go, so a parser per connection would only be memory. llhttp would
+    wait for the body of a message that has one; then it is thrown away, not fed.
+
+    `max_line`, `max_fields` and `max_body` are a request line's bytes, a head's number of
+    fields and a body's bytes.
+    """
+
+    def __init__(self, *, max_line: int, max_fields: int, max_body: int) -> None:
+        self.max_line = max_line
+        self.max_fields = max_fields
+        self.max_body = max_body
+        self._methods: dict[bytes, str] = {}
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._special: list[tuple[bytes, bytes]] = []
+        self._parser = httptools.HttpRequestParser(self)
+
+    # llhttp calls this for each field line.
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        field = (name, value.strip(b" \t"))
+        self._headers.append(field)
+        if name in _SPECIAL:
+            self._special.append(field)
+
+    def parse(self, head: bytes) -> RequestHead:
+        """Parse a head, from the request line to the empty line.
+
+        Raises Refusal with the status that RFC 9110 and 9112 give for what is wrong.
+        """
+        authority = b""
+        match = _LINE.match(head)
+        if match is not None:
+            method, target, version = match.groups()
+            if match.end() - 2 > self.max_line:
+                raise Refusal(414, f"the request line is longer than {self.max_line} bytes")
+        else:
+            method, target, version, authority, head = self._odd_line(head)
+        headers: list[tuple[bytes, bytes]] = []
+        self._headers = headers
+        self._special = []
+        self._tokenize(head)
+        if len(headers) > self.max_fields:
+            self._renew()
+            raise Refusal(431, f"the head has more than {self.max_fields} fields")
+        path, _, query = target.partition(b"?")
+        name = self._methods.get(method)
+        if name is None:
+            # llhttp knew it, so these can't be many.
+            name = self._methods[method] = method.decode()
+        request = RequestHead(name, path, query, _VERSIONS[version], headers)
+        special = self._special
+        if len(special) == 1 and special[0][0] == b"host" and version == b"1.1":
+            if not valid_host(special[0][1]):
+                raise Refusal(400, "the Host field's value is no host")
+        else:
+            try:
+                self._frame(request, special)
+            finally:
+                if request.has_body or not self._parser.should_keep_alive():
+                    self._renew()
+        if authority:
+            request.headers = override_host(headers, authority)
+        return request
+
+    def _renew(self) -> None:
+        self._parser = httptools.HttpRequestParser(self)
+
+    def _tokenize(self, head: bytes) -> None:
+        try:
+            self._parser.feed_data(head)
+        except httptools.HttpParserUpgrade:
+            # An offer to switch protocols, which a server may ignore (RFC 9110, 7.8).
+            self._renew()
+        except httptools.HttpParserInvalidMethodError:
+            self._renew()
+            raise Refusal(501, "the method isn't known") from None
+        except httptools.HttpParserError as error:
+            self._renew()
+            if "overflow" in str(error):
+                raise Refusal(413, "the Content-Length is beyond any limit") from None
+            raise Refusal(400, f"malformed head: {error}") from None
+
+    def _odd_line(self, head: bytes) -> tuple[bytes, bytes, bytes, bytes, bytes]:
+        """Method, target, version, authority, and the head as llhttp should see it."""
+        end = head.index(b"\r\n") + 2
+        if end - 2 > self.max_line:
+            raise Refusal(414, f"the request line is longer than {self.max_line} bytes")
+        match = _ANY_LINE.match(head)
+        if match is None or match.end() != end:
+            raise Refusal(400, "malformed request line")
+        method, target, major, minor = match.groups()
+        if major != b"1":
+            raise Refusal(505, f"HTTP/{major.decode()} isn't served here, only HTTP/1")
+        if method == b"CONNECT":
+            raise Refusal(501, "CONNECT is for proxies")
+        version = b"1.0" if minor == b"0" else b"1.1"
+        authority = b""
+        if not target.startswith(b"/") and (target != b"*" or method != b"OPTIONS"):
+            split = split_absolute(target)
+            if split is None:
+                raise Refusal(400, "the request target isn't one")
+            authority, target = split
+        line = b"%b %b HTTP/%b\r\n" % (method, target, version)
+        return method, target, version, authority, line + head[end:]
+
+    def _frame(self, request: RequestHead, special: list[tuple[bytes, bytes]]) -> None:
+        """Find out where the body ends, and what becomes of the connection."""
+        hosts = 0
+        length: bytes | None = None
+        coding: bytes | None = None
+        for name, value in special:
+            if name == b"host":
+                hosts += 1
+                if not valid_host(value):
+                    raise Refusal(400, "the Host field's value is no host")
+            elif name == b"content-length":
+                if length is not None:
+                    raise Refusal(400, "Content-Length is given twice")
+                length = value
+            elif name == b"transfer-encoding":
+                coding = value if coding is None else coding + b"," + value
+            elif name == b"expect":
+                if value.lower() != b"100-continue":
+                    raise Refusal(417, "the only expectation that is met is 100-continue")
+                request.expects = request.version == "1.1"
+        if hosts > 1 or (hosts == 0 and request.version == "1.1"):
+            raise Refusal(400, "a request has one Host field")
+        if coding is not None:
+            if length is not None:
+                raise Refusal(400, "both Transfer-Encoding and Content-Length are given")
+            check_coding(coding, request.version)
+            request.chunked = True
+        elif length is not None:
+            request.length = self._length(length)
+        request.keep_alive = persists(request.version, special)
+        request.expects = request.expects and request.has_body
+
+    def _length(self, value: bytes) -> int:
+        if _LENGTH.fullmatch(value) is None:
+            raise Refusal(400, "Content-Length is no number")
+        if len(value) > 20 or (self.max_body and int(value) > self.max_body):
+            raise Refusal(413, f"the body is longer than {self.max_body} bytes")
+        return int(value)
+
+
+def check_coding(value: bytes, version: str) -> None:
+    """Refuse any Transfer-Encoding but `chunked`, and that in HTTP/1.0 too (RFC 9112, 6.1)."""
+    codings = [item.strip(b" \t").lower() for item in value.split(b",")]
+    if version == "1.0":
+        raise Refusal(400, "HTTP/1.0 has no Transfer-Encoding")
+    if codings == [b"chunked"]:
+        return
+    if codings[-1] != b"chunked" or codings.count(b"chunked") > 1 or b"" in codings:
+        raise Refusal(400, "a request's Transfer-Encoding ends in `chunked`, once")
+    raise Refusal(501, "the only transfer coding that is served is `chunked`")
+
+
+def persists(version: str, special: list[tuple[bytes, bytes]]) -> bool:
+    """Whether the client allows another request on this connection (RFC 9112, 9.3)."""
+    options = [
+        option.strip(b" \t").lower()
+        for name, value in special
+        if name == b"connection"
+        for option in value.split(b",")
+    ]
+    if b"close" in options:
+        return False
+    return version == "1.1" or b"keep-alive" in options
+
+
+def override_host(
+    headers: list[tuple[bytes, bytes]], authority: bytes
+) -> list[tuple[bytes, bytes]]:
+    """The authority of an absolute-form target replaces Host (RFC 9112, 3.2.2)."""
+    return [(b"host", authority), *(field for field in headers if field[0] != b"host")]
