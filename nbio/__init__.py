@@ -1,0 +1,106 @@
+"""nbio: a typed, non-blocking HTTP server whose body pool runs checked transitions.
+
+`nbio.run("module:app")` or `nbio.Server(app)` serve an ASGI application or a native handler,
+`async def handler(request: Request) -> Response`. Names are imported when they are first used,
+so that `import nbio.verify` loads no server.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nbio.blocks import BlockPool, BlockStats
+    from nbio.body import BodyReader
+    from nbio.config import Config
+    from nbio.errors import (
+        BlockingCallError,
+        BodyClosedError,
+        BodyDisconnected,
+        BodyError,
+        BodyProtocolError,
+        BodyTooLarge,
+        ConcurrentReadError,
+        IncompleteBodyError,
+        NbioError,
+        PoolExhausted,
+        PoolImbalance,
+    )
+    from nbio.exchange import ClientDisconnected
+    from nbio.headers import Headers
+    from nbio.lifespan import StartupFailed
+    from nbio.loading import AppError
+    from nbio.native import Request, Response
+    from nbio.pool import BodyPool, PoolStats
+    from nbio.responses import ResponseError
+    from nbio.server import Server, run
+
+_HOMES = {
+    "AppError": "loading",
+    "BlockPool": "blocks",
+    "BlockStats": "blocks",
+    "BlockingCallError": "errors",
+    "BodyClosedError": "errors",
+    "BodyDisconnected": "errors",
+    "BodyError": "errors",
+    "BodyPool": "pool",
+    "BodyProtocolError": "errors",
+    "BodyReader": "body",
+    "BodyTooLarge": "errors",
+    "ClientDisconnected": "exchange",
+    "ConcurrentReadError": "errors",
+    "Config": "config",
+    "Headers": "headers",
+    "IncompleteBodyError": "errors",
+    "NbioError": "errors",
+    "PoolExhausted": "errors",
+    "PoolImbalance": "errors",
+    "PoolStats": "pool",
+    "Request": "native",
+    "Response": "native",
+    "ResponseError": "responses",
+    "Server": "server",
+    "StartupFailed": "lifespan",
+    "run": "server",
+}
+
+__all__ = [
+    "AppError",
+    "BlockPool",
+    "BlockStats",
+    "BlockingCallError",
+    "BodyClosedError",
+    "BodyDisconnected",
+    "BodyError",
+    "BodyPool",
+    "BodyProtocolError",
+    "BodyReader",
+    "BodyTooLarge",
+    "ClientDisconnected",
+    "ConcurrentReadError",
+    "Config",
+    "Headers",
+    "IncompleteBodyError",
+    "NbioError",
+    "PoolExhausted",
+    "PoolImbalance",
+    "PoolStats",
+    "Request",
+    "Response",
+    "ResponseError",
+    "Server",
+    "StartupFailed",
+    "run",
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'nbio' has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(f"nbio.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,170 @@
+"""ASGI 3: the application as `await app(scope, receive, send)`."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+from urllib.parse import unquote
+
+from nbio.body import BodyReader
+from nbio.errors import BodyError, ConcurrentReadError
+from nbio.exchange import ClientDisconnected, Exchange, Wire
+from nbio.heads import RequestHead
+from nbio.responses import RawHeaders, ResponseError
+
+Message: TypeAlias = MutableMapping[str, Any]
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+Address: TypeAlias = tuple[str, int | None]
+
+VERSION = {"version": "3.0", "spec_version": "2.5"}
+
+READ = 65536
+"""The most bytes of a body that one http.request message holds."""
+
+
+class AsgiSite:
+    """An application, and what is the same in the scopes of all its requests."""
+
+    __slots__ = ("app", "root_path", "state")
+
+    def __init__(self, app: App, root_path: str) -> None:
+        self.app = app
+        self.root_path = root_path
+        # What the lifespan left for the requests; None without a lifespan.
+        self.state: dict[str, Any] | None = None
+
+    def exchange(
+        self,
+        wire: Wire,
+        head: RequestHead,
+        body: BodyReader | None,
+        client: Address | None,
+        server: Address | None,
+    ) -> "AsgiExchange":
+        """Make the exchange for a request."""
+        return AsgiExchange(self, wire, head, body, client, server)
+
+
+class AsgiExchange(Exchange):
+    """A request to an ASGI application."""
+
+    __slots__ = ("_client", "_delivered", "_server", "_site", "_start")
+
+    def __init__(
+        self,
+        site: AsgiSite,
+        wire: Wire,
+        head: RequestHead,
+        body: BodyReader | None,
+        client: Address | None,
+        server: Address | None,
+    ) -> None:
+        super().__init__(wire, head, body)
+        self._site = site
+        self._client = client
+        self._server = server
+        # Whether the application was given the whole body.
+        self._delivered = False
+        # Status and headers: kept until the first piece of the body says how to frame it.
+        self._start: tuple[int, RawHeaders] | None = None
+
+    def scope(self) -> Scope:
+        """The connection scope. A new one for each request; the application may change it."""
+        head = self.head
+        site = self._site
+        path = head.path.decode("ascii")
+        scope: Scope = {
+            "type": "http",
+            "asgi": VERSION.copy(),
+            "http_version": head.version,
+            "method": head.method,
+            "scheme": "http",
+            "path": site.root_path + (unquote(path) if "%" in path else path),
+            "raw_path": head.path,
+            "query_string": head.query,
+            "root_path": site.root_path,
+            "headers": head.headers,
+            "client": self._client,
+            "server": self._server,
+            "extensions": {},
+        }
+        if site.state is not None:
+            scope["state"] = site.state.copy()
+        return scope
+
+    async def call(self) -> None:
+        await self._site.app(self.scope(), self.receive, self.send)
+
+    async def receive(self) -> Message:
+        """The `receive` of ASGI: pieces of the body, each at most a block, then the disconnect."""
+        if not self._delivered and not self.complete:
+            body = self.body
+            if body is None:
+                self._delivered = True
+                return {"type": "http.request", "body": b"", "more_body": False}
+            self.send_continue()
+            try:
+                data = await body.read(READ)
+            except ConcurrentReadError:
+                raise
+            except BodyError:
+                # Cut off, refused, or the response is complete. Never said to be the end.
+                return {"type": "http.disconnect"}
+            self._delivered = body.at_eof or not data
+            return {"type": "http.request", "body": data, "more_body": not self._delivered}
+        await self.wait_gone()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        """The `send` of ASGI.
+
+        Raises ClientDisconnected (an OSError) once nothing can be sent any more, ResponseError
+        for a message that is malformed or out of order.
+        """
+        if self.disconnected:
+            raise ClientDisconnected("the client is gone")
+        kind = message["type"]
+        if kind == "http.response.body":
+            await self._send_body(message)
+        elif kind == "http.response.start":
+            if self._start is not None:
+                raise ResponseError("http.response.start was sent already; send it once")
+            self._start = (message["status"], message.get("headers", ()))
+        else:
+            raise ResponseError(
+                f"a message of type {kind!r} can't be sent here, only "
+                "'http.response.start' and then 'http.response.body'"
+            )
+
+    async def _send_body(self, message: Message) -> None:
+        if self._start is None:
+            raise ResponseError("http.response.body before http.response.start")
+        if self.complete:
+            raise ResponseError("http.response.body after the one without more_body")
+        data = message.get("body", b"")
+        if type(data) is not bytes:
+            data = as_bytes(data)
+        last = not message.get("more_body", False)
+        if self.framing is None:
+            status, headers = self._start
+            try:
+                self.start(status, headers, data, last=last)
+            except TypeError as error:
+                raise ResponseError(
+                    "http.response.start needs an int status and headers that are pairs of "
+                    f"bytes: {error}"
+                ) from error
+        else:
+            self.send_piece(data, last=last)
+        if last:
+            self.finish()
+        elif self.wire.write_paused:
+            await self.wire.drained()
+
+
+def as_bytes(data: object) -> bytes:
+    """A copy, since the application may change a buffer of its own after the send."""
+    if isinstance(data, bytes | bytearray | memoryview):
+        return bytes(data)
+    raise ResponseError(f"the body of a message is bytes, not {type(data).__name__}")

@@ -1,0 +1,196 @@
+"""One request and its response, whatever interface the application speaks.
+
+An exchange runs in a task of its own, and is never used again. What it needs of the connection
+is the small `Wire` below, so an exchange can be tested without a socket.
+"""
+
+import asyncio
+import logging
+from typing import Protocol
+
+from nbio.body import BodyReader
+from nbio.heads import RequestHead
+from nbio.responses import CONTINUE, Framing, RawHeaders
+
+logger = logging.getLogger("nbio")
+
+JOIN = 32768
+"""Bodies up to this many bytes are copied behind their head, to make one write."""
+
+
+class ClientDisconnected(OSError):
+    """The response can't be sent: the client is gone, or its request was refused midway."""
+
+
+class Wire(Protocol):
+    """A connection, as an exchange sees it."""
+
+    write_paused: bool
+
+    def write(self, data: bytes) -> None:
+        """Send. Never blocks; `write_paused` then says whether to wait for `drained`."""
+
+    def drained(self) -> "asyncio.Future[None]":
+        """A future that is done when there is room for more."""
+
+    def common_fields(self) -> bytes:
+        """The fields every response has."""
+
+    def may_persist(self, complete: bool) -> bool:
+        """Whether another request may follow, if the response is `complete` with this write."""
+
+    def done(self, exchange: "Exchange") -> None:
+        """The response is complete."""
+
+    def ended(self, exchange: "Exchange") -> None:
+        """Nothing of the application's runs for this exchange any more."""
+
+    def refuse(self, status: int, why: str) -> None:
+        """Answer with an error, and close."""
+
+    def abort(self) -> None:
+        """Cut the connection, so that the client sees that the response is not complete."""
+
+
+class Exchange:
+    """A request under way. Subclasses say how the application is called."""
+
+    __slots__ = ("_gone", "body", "complete", "disconnected", "framing", "head", "task", "wire")
+
+    def __init__(self, wire: Wire, head: RequestHead, body: BodyReader | None) -> None:
+        self.wire = wire
+        self.head = head
+        # None for a request without a body: most have none, and need no slot.
+        self.body = body
+        # Decided when the response starts; so this also says whether it did.
+        self.framing: Framing | None = None
+        self.complete = False
+        # The client is gone, or was told off: nothing can be sent any more.
+        self.disconnected = False
+        self.task: asyncio.Task[None] | None = None
+        self._gone: asyncio.Event | None = None
+
+    async def run(self) -> None:
+        """Call the application, and see the request to its end whatever that does."""
+        try:
+            await self.call()
+        except BaseException as error:
+            self._crashed(error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            if not self.complete and not self.disconnected:
+                self._left_unanswered()
+        finally:
+            self.close()
+
+    async def call(self) -> None:
+        """Call the application and send what it answers."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """The request is over. Also for one whose task never came to run."""
+        if self.body is not None:
+            self.body.release()
+        self.wire.ended(self)
+
+    # The response.
+
+    def send_all(self, status: int, headers: RawHeaders, data: bytes) -> None:
+        """Send a whole response."""
+        self.start(status, headers, data, last=True)
+        self.finish()
+
+    def start(self, status: int, headers: RawHeaders, data: bytes, *, last: bool) -> None:
+        """Send the head and the first piece of the body, in one write unless it is large.
+
+        Raises ResponseError, and has sent nothing then, for what makes no response.
+        """
+        head = self.head
+        framing = Framing(head.keep_alive and not head.expects and self.wire.may_persist(last))
+        size = len(data) if last else -1
+        block = framing.head(
+            status, headers, size, head.method, head.version, self.wire.common_fields()
+        )
+        payload = framing.body(data, last)
+        self.framing = framing
+        if len(payload) <= JOIN:
+            self.wire.write(block + payload)
+        else:
+            self.wire.write(block)
+            self.wire.write(payload)
+
+    def send_piece(self, data: bytes, *, last: bool) -> None:
+        """Send another piece of the body. The response has started."""
+        framing = self.framing
+        assert framing is not None, "a piece follows a start"
+        payload = framing.body(data, last)
+        if payload:
+            self.wire.write(payload)
+
+    def finish(self) -> None:
+        """The response is complete: nobody reads the body any more, unless it was detached."""
+        self.complete = True
+        if self.body is not None:
+            self.body.release()
+        if self._gone is not None:
+            self._gone.set()
+        self.wire.done(self)
+
+    def send_continue(self) -> None:
+        """The application wants the body; a client that waits for a 100 may send it now."""
+        if self.head.expects:
+            self.head.expects = False
+            if self.framing is None and not self.disconnected:
+                self.wire.write(CONTINUE)
+
+    # The connection's side.
+
+    def lost(self) -> None:
+        """Nothing can be sent any more."""
+        self.disconnected = True
+        if self._gone is not None:
+            self._gone.set()
+
+    def half_closed(self) -> None:
+        """The client sends no more, and may be gone; the response is still sent."""
+        self._expect_gone().set()
+
+    def _expect_gone(self) -> asyncio.Event:
+        if self._gone is None:
+            self._gone = asyncio.Event()
+        return self._gone
+
+    async def wait_gone(self) -> None:
+        """Wait until the client is gone, or the response complete."""
+        if not self.disconnected and not self.complete:
+            await self._expect_gone().wait()
+
+    # What applications do wrong.
+
+    def _crashed(self, error: BaseException) -> None:
+        name = f"{self.head.method} {self.head.path.decode('ascii')}"
+        if self.disconnected and isinstance(error, Exception):
+            # Most often a send or read that failed because of it.
+            logger.debug("%s: %r after the client was gone", name, error)
+            return
+        if isinstance(error, Exception):
+            logger.error("%s: the application raised", name, exc_info=error)
+        self._give_up()
+
+    def _left_unanswered(self) -> None:
+        logger.error(
+            "%s %s: the application returned without a complete response",
+            self.head.method,
+            self.head.path.decode("ascii"),
+        )
+        self._give_up()
+
+    def _give_up(self) -> None:
+        if self.complete or self.disconnected:
+            return
+        self.disconnected = True
+        if self.framing is None:
+            self.wire.refuse(500, "Internal Server Error")
+        else:
+            self.wire.abort()

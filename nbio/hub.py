@@ -1,0 +1,191 @@
+"""What the connections of a server share: buffers, the pool, the coarse clock, the count."""
+
+import asyncio
+import contextlib
+import contextvars
+import time
+from email.utils import formatdate
+from typing import Protocol
+
+from nbio.asgi import Address
+from nbio.blocks import BlockPool
+from nbio.body import BodyReader
+from nbio.config import Config
+from nbio.errors import PoolExhausted
+from nbio.exchange import Exchange, Wire
+from nbio.heads import HeadParser, RequestHead
+from nbio.pool import BodyPool
+
+SCRATCH = 262144
+NEVER = float("inf")
+
+CANCEL_TIMEOUT = 1.0
+"""Seconds that cancelled requests have, to clean up."""
+
+
+class Site(Protocol):
+    """An application, in one of the interfaces."""
+
+    def exchange(
+        self,
+        wire: Wire,
+        head: RequestHead,
+        body: BodyReader | None,
+        client: Address | None,
+        server: Address | None,
+        /,
+    ) -> Exchange:
+        """Make the exchange for a request."""
+
+
+class Timed(Protocol):
+    """A connection, as the clock sees it."""
+
+    deadline: float
+
+    def shut_down(self) -> None:
+        """The server is closing."""
+
+    def abort(self) -> None:
+        """The server has waited long enough."""
+
+    def timed_out(self, now: float) -> None:
+        """The deadline has passed; move it or act."""
+
+
+class Hub:
+    """Shared state of one server on one loop. Used on the loop's thread only."""
+
+    def __init__(self, config: Config, site: Site, loop: asyncio.AbstractEventLoop) -> None:
+        self.config = config
+        self.site = site
+        self.loop = loop
+        self.pool = BodyPool(
+            BlockPool(
+                config.block_size, config.max_idle_blocks, config.max_blocks, safety=config.safety
+            ),
+            max_slots=config.max_bodies,
+            high_water=config.high_water,
+            low_water=config.low_water,
+            safety=config.safety,
+        )
+        self.heads = HeadParser(
+            max_line=config.max_request_line,
+            max_fields=config.max_headers,
+            max_body=config.max_body,
+        )
+        # The kernel writes heads here. One for all: between get_buffer and buffer_updated of a
+        # connection the loop does nothing else.
+        self.scratch = bytearray(SCRATCH)
+        self.scratch_view = memoryview(self.scratch)
+        # A block the kernel writes bodies to, for the same reason one for all.
+        self.spare: bytearray | None = None
+        # Requests start in this context, not in that of whoever happened to finish before.
+        self.context = contextvars.copy_context()
+        self.connections: set[Timed] = set()
+        self.running: set[Exchange] = set()
+        self.closing = False
+        # At shutdown: nothing is under way any more, or it was waited for long enough.
+        self.enough = asyncio.Event()
+        # Coarse: deadlines are compared with it, nothing is measured by it.
+        self.now = loop.time()
+        self.common = b""
+        self.requests = 0
+        self._second = 0
+        self._step = tick_length(config)
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Start the clock."""
+        self._tick()
+
+    async def shut_down(self, timeout: float) -> None:
+        """Let what is under way finish within `timeout` seconds; then cut it off."""
+        self.closing = True
+        for connection in list(self.connections):
+            connection.shut_down()
+        self._check_empty()
+        await self._wait(timeout)
+        if self.connections or self.running:
+            self.enough.clear()
+            for exchange in self.running:
+                if exchange.task is not None:
+                    exchange.task.cancel()
+            for connection in list(self.connections):
+                connection.abort()
+            # A task may refuse to be cancelled; it isn't waited for.
+            await self._wait(CANCEL_TIMEOUT)
+
+    async def _wait(self, timeout: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.enough.wait(), timeout)
+
+    def stop(self) -> None:
+        """Stop the clock, and give back what can be."""
+        for exchange in list(self.running):
+            exchange.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        self.return_spare()
+        self.pool.drain()
+
+    def remove(self, connection: Timed) -> None:
+        """The connection is lost."""
+        self.connections.discard(connection)
+        self._check_empty()
+
+    def ended(self, exchange: Exchange) -> None:
+        """Nothing of the application's runs for this exchange any more."""
+        self.running.discard(exchange)
+        if self.closing:
+            self._check_empty()
+
+    def _check_empty(self) -> None:
+        if self.closing and not self.connections and not self.running:
+            self.enough.set()
+
+    def take_spare(self) -> bytearray | None:
+        """The block to receive into; None when the pool has none left."""
+        if self.spare is None:
+            try:
+                self.spare = self.pool.blocks.get()
+            except PoolExhausted:
+                return None
+        return self.spare
+
+    def return_spare(self) -> None:
+        """Give the spare block back. Not while the loop receives into it."""
+        spare, self.spare = self.spare, None
+        if spare is not None:
+            self.pool.blocks.put(spare)
+
+    def _tick(self) -> None:
+        """One timer for all deadlines of all connections."""
+        self.now = now = self.loop.time()
+        self._timer = self.loop.call_at(now + self._step, self._tick)
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self.common = common_fields(second, self.config.server_header)
+        late = [connection for connection in self.connections if connection.deadline <= now]
+        for connection in late:
+            connection.timed_out(now)
+        self.pool.drain()
+
+
+def tick_length(config: Config) -> float:
+    """Seconds between looks at the clock: a quarter of the shortest timeout, at most half one."""
+    shortest = min(
+        config.head_timeout,
+        config.idle_timeout,
+        config.body_timeout,
+        config.write_timeout,
+        config.linger_timeout or 1.0,
+    )
+    return max(0.01, min(0.5, shortest / 4))
+
+
+def common_fields(second: int, server: str) -> bytes:
+    """The fields every response has, for this second."""
+    date = f"date: {formatdate(second, usegmt=True)}\r\n"
+    return (date + (f"server: {server}\r\n" if server else "")).encode("latin-1")

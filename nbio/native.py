@@ -1,0 +1,251 @@
+"""The native interface: `async def handler(request: Request) -> Response`.
+
+A plain `def` works too; it runs in a worker thread.
+"""
+
+import inspect
+import threading
+from collections.abc import AsyncIterable, Awaitable, Callable
+from typing import TypeAlias, TypeGuard
+from urllib.parse import unquote
+
+from nbio.asgi import Address
+from nbio.body import BodyReader
+from nbio.exchange import ClientDisconnected, Exchange, Wire
+from nbio.headers import HeaderItems, Headers, encode
+from nbio.heads import RequestHead
+from nbio.pool import BodyPool
+from nbio.responses import RawHeaders, ResponseError
+from nbio.workers import Workers
+
+
+class Request:
+    """A request. Never recycled, so it may be kept; its body, past the request, is closed."""
+
+    __slots__ = ("_exchange", "_headers", "client", "http_version", "method", "server")
+
+    def __init__(
+        self, exchange: "NativeExchange", client: Address | None, server: Address | None
+    ) -> None:
+        head = exchange.head
+        self._exchange = exchange
+        self._headers: Headers | None = None
+        self.method = head.method
+        self.http_version = head.version
+        # (host, port) of the two ends; (path, None) of a Unix socket.
+        self.client = client
+        self.server = server
+
+    @property
+    def scheme(self) -> str:
+        """ "http"."""
+        return "http"
+
+    @property
+    def raw_path(self) -> bytes:
+        """The path as sent, percent-encoded, without the query."""
+        return self._exchange.head.path
+
+    @property
+    def path(self) -> str:
+        """The path, decoded."""
+        return unquote(self._exchange.head.path.decode("ascii"))
+
+    @property
+    def query(self) -> bytes:
+        """What follows the `?`, as sent."""
+        return self._exchange.head.query
+
+    @property
+    def headers(self) -> Headers:
+        """The header fields."""
+        if self._headers is None:
+            self._headers = Headers(self._exchange.head.headers)
+        return self._headers
+
+    @property
+    def body(self) -> BodyReader:
+        """The body. A client that waits for a 100 (Continue) is sent one now.
+
+        Raises PoolExhausted for a request without body, when no slot is left for an empty one.
+        """
+        return self._exchange.open_body()
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.path}>"
+
+
+class Response:
+    """A response. `str` is sent as UTF-8; an asynchronous iterable of bytes is streamed.
+
+    `media_type` is the Content-Type; without it and without such a header text is
+    "text/plain; charset=utf-8", and other bodies have none.
+    """
+
+    __slots__ = ("body", "headers", "media_type", "status")
+
+    def __init__(
+        self,
+        body: bytes | str | AsyncIterable[bytes] | None = None,
+        *,
+        status: int = 200,
+        headers: HeaderItems | None = None,
+        media_type: str | None = None,
+    ) -> None:
+        self.body = body
+        self.status = status
+        self.headers = headers
+        self.media_type = media_type
+
+    def encoded_headers(self) -> RawHeaders:
+        """The fields as they are sent."""
+        kind = self.media_type
+        raw = encode(self.headers) if self.headers else []
+        if kind is None and isinstance(self.body, str):
+            kind = TEXT
+        if kind is not None and not any(name.lower() == b"content-type" for name, _ in raw):
+            raw.insert(0, (b"content-type", kind.encode("latin-1")))
+        return raw
+
+
+TEXT = "text/plain; charset=utf-8"
+
+AsyncHandler: TypeAlias = Callable[[Request], Awaitable[Response]]
+SyncHandler: TypeAlias = Callable[[Request], Response]
+Handler: TypeAlias = AsyncHandler | SyncHandler
+
+
+class NativeSite:
+    """A handler, and what all its requests need."""
+
+    __slots__ = ("handler", "pool", "workers")
+
+    def __init__(self, handler: Handler, threads: int) -> None:
+        self.workers: Workers | None = None
+        # Set by the server, which makes the pool.
+        self.pool: BodyPool | None = None
+        if is_async(handler):
+            self.handler: AsyncHandler = handler
+        elif is_sync(handler):
+            self.workers = Workers(threads)
+            self.handler = InThread(handler, self.workers)
+
+    def exchange(
+        self,
+        wire: Wire,
+        head: RequestHead,
+        body: BodyReader | None,
+        client: Address | None,
+        server: Address | None,
+    ) -> "NativeExchange":
+        """Make the exchange for a request."""
+        return NativeExchange(self, wire, head, body, client, server)
+
+
+class InThread:
+    """A synchronous handler as an asynchronous one."""
+
+    __slots__ = ("_handler", "_workers")
+
+    def __init__(self, handler: SyncHandler, workers: Workers) -> None:
+        self._handler = handler
+        self._workers = workers
+
+    async def __call__(self, request: Request) -> Response:
+        return await self._workers.run(self._handler, request)
+
+
+def is_async(handler: Handler) -> TypeGuard[AsyncHandler]:
+    """Whether calling it gives an awaitable: a coroutine function, or an object whose call is."""
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
+        getattr(handler, "__call__", None)  # noqa: B004 (asked for its kind, not its presence)
+    )
+
+
+def is_sync(handler: Handler) -> TypeGuard[SyncHandler]:
+    """The opposite of is_async."""
+    return not is_async(handler)
+
+
+# For the rare body of a request without one; its users may be threads.
+_opening = threading.Lock()
+
+
+class NativeExchange(Exchange):
+    """A request to a native handler."""
+
+    __slots__ = ("_client", "_over", "_server", "_site")
+
+    def __init__(
+        self,
+        site: NativeSite,
+        wire: Wire,
+        head: RequestHead,
+        body: BodyReader | None,
+        client: Address | None,
+        server: Address | None,
+    ) -> None:
+        super().__init__(wire, head, body)
+        self._site = site
+        self._client = client
+        self._server = server
+        self._over = False
+
+    def open_body(self) -> BodyReader:
+        """The request's body; for a request without one an empty one, made when asked for."""
+        if self.head.expects and self.task is not None:
+            self.task.get_loop().call_soon_threadsafe(self.send_continue)
+        if self.body is not None:
+            return self.body
+        pool = self._site.pool
+        assert pool is not None, "the server has set it"
+        with _opening:
+            if self.body is None:
+                body = pool.acquire(f"{self.head.method} {self.head.path.decode('ascii')}")
+                body.finish()
+                self.body = body
+                if self._over:
+                    body.release()
+        return self.body
+
+    def close(self) -> None:
+        with _opening:
+            self._over = True
+        super().close()
+
+    async def call(self) -> None:
+        site = self._site
+        response = await site.handler(Request(self, self._client, self._server))
+        if not isinstance(response, Response):
+            raise ResponseError(
+                f"the handler returned {type(response).__name__}, not nbio.Response"
+            )
+        if self.disconnected:
+            raise ClientDisconnected("the client is gone")
+        body = response.body
+        if isinstance(body, str):
+            body = body.encode()
+        headers = response.encoded_headers()
+        if body is None or isinstance(body, bytes):
+            self.send_all(response.status, headers, body or b"")
+        else:
+            await self._stream(response.status, headers, body)
+
+    async def _stream(self, status: int, headers: RawHeaders, body: AsyncIterable[bytes]) -> None:
+        self.start(status, headers, b"", last=False)
+        iterator = aiter(body)
+        try:
+            async for piece in iterator:
+                if self.disconnected:
+                    raise ClientDisconnected("the client is gone")
+                if piece:
+                    self.send_piece(piece, last=False)
+                if self.wire.write_paused:
+                    await self.wire.drained()
+            self.send_piece(b"", last=True)
+        finally:
+            # `async for` doesn't close what it leaves early.
+            close = getattr(iterator, "aclose", None)
+            if close is not None:
+                await close()
+        self.finish()

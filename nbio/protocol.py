@@ -1,0 +1,496 @@
+"""A connection: the one file with sockets.
+
+Bytes go from the kernel into the hub's scratch buffer (heads, small bodies) or straight into a
+pooled block (large bodies), through the sans-IO `Receiver`, to an exchange's task. One exchange
+at a time; the next request's head is parsed when the response before it is complete.
+"""
+
+import asyncio
+from typing import Final
+
+from nbio.asgi import Address
+from nbio.body import BodyReader
+from nbio.errors import (
+    BodyDisconnected,
+    BodyError,
+    BodyProtocolError,
+    BodyTooLarge,
+    PoolExhausted,
+)
+from nbio.exchange import Exchange
+from nbio.heads import Refusal, RequestHead
+from nbio.http1 import COMPLETE, HEAD, Receiver
+from nbio.hub import NEVER, Hub
+from nbio.responses import refusal
+
+DIRECT: Final = 16384
+"""So many bytes of a body must be missing for the kernel to write into a block of its own."""
+
+BATCH: Final = 65536
+"""Responses to pipelined requests are held back up to this many bytes, to be one write."""
+
+
+class Connection(asyncio.BufferedProtocol):
+    """One connection of a client."""
+
+    __slots__ = (
+        "_batch_seen",
+        "_client",
+        "_dropped",
+        "_eof",
+        "_filling",
+        "_head_begun",
+        "_hub",
+        "_lingering",
+        "_mark",
+        "_out",
+        "_paused",
+        "_receiver",
+        "_server",
+        "_transport",
+        "_waiters",
+        "body",
+        "deadline",
+        "exchange",
+        "write_paused",
+    )
+    _transport: asyncio.Transport
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._receiver = Receiver(hub.config, hub.heads)
+        # The exchange whose response isn't complete yet.
+        self.exchange: Exchange | None = None
+        # The body being received; it may outlive the exchange, to be drained or detached.
+        self.body: BodyReader | None = None
+        self.deadline = NEVER
+        self.write_paused = False
+        self._client: Address | None = None
+        self._server: Address | None = None
+        self._head_begun = False
+        # Whether the last get_buffer lent the spare block.
+        self._filling = False
+        self._paused = False
+        self._eof = False
+        # The last response is out: what still arrives is thrown away until the client closes.
+        self._lingering = False
+        # Bytes of unread bodies thrown away, and of the body in body_timeout's last period.
+        self._dropped = 0
+        self._mark = 0
+        # Responses held back because more requests have arrived already.
+        self._out: list[bytes] = []
+        self._batch_seen = 0
+        self._waiters: list[asyncio.Future[None]] = []
+
+    # Called by the loop.
+
+    # A stream's transport is both readable and writable, which the base class can't say; and
+    # uvloop's isn't an instance of asyncio.Transport, so nothing could be asserted here either.
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._transport = transport
+        self._client = address(transport.get_extra_info("peername"))
+        self._server = address(transport.get_extra_info("sockname"))
+        hub = self._hub
+        full = len(hub.connections) >= hub.config.max_connections
+        hub.connections.add(self)
+        self.deadline = hub.now + hub.config.head_timeout
+        if full:
+            self._refuse(503, "too many connections")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._hub.remove(self)
+        self._lingering = True
+        self._out.clear()
+        if self.body is not None and self._receiver.state != COMPLETE:
+            self.body.fail(disconnected(self.body.request))
+        self.body = None
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.lost()
+        self._wake_writers()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        if self.body is not None and not self._lingering:
+            missing = self._receiver.direct
+            if missing >= DIRECT:
+                block = self._hub.take_spare()
+                if block is not None:
+                    self._filling = True
+                    # Never more than this body's bytes: a view of a block reaches all of it.
+                    return memoryview(block)[:missing]
+        self._filling = False
+        return self._hub.scratch_view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        hub = self._hub
+        if self._lingering:
+            self._discard(nbytes)
+            return
+        receiver = self._receiver
+        try:
+            if self._filling:
+                assert hub.spare is not None, "get_buffer lent it"
+                hub.spare, pause = receiver.filled(hub.spare, nbytes)
+            else:
+                pause = receiver.receive(hub.scratch, nbytes)
+        except (Refusal, PoolExhausted) as error:
+            self._refuse_body(error)
+            return
+        if receiver.state == HEAD:
+            self._next_request()
+        else:
+            self._received(pause)
+
+    def eof_received(self) -> bool:
+        """The client sends no more. It may still want its answers."""
+        self._eof = True
+        if self._lingering or (self.exchange is None and self.body is None):
+            return False
+        if self._receiver.state != COMPLETE:
+            self._refuse_body(Refusal(400, "the body ended early"), gone=True)
+        elif self.exchange is not None:
+            self.exchange.half_closed()
+        return not self._transport.is_closing()
+
+    def pause_writing(self) -> None:
+        self.write_paused = True
+        self._mark_write()
+
+    def resume_writing(self) -> None:
+        self.write_paused = False
+        self.deadline = NEVER
+        if self._lingering:
+            self._linger_deadline()
+        elif self.body is not None and self._receiver.state != COMPLETE:
+            self._body_deadline()
+        self._wake_writers()
+
+    # Receiving.
+
+    def _next_request(self) -> None:
+        """Start the next request, if its head is here. The receiver is at a head."""
+        hub = self._hub
+        receiver = self._receiver
+        try:
+            head = receiver.next_head()
+        except Refusal as error:
+            self._refuse(*verdict(error))
+            return
+        if head is None:
+            self._await_head()
+            return
+        self.deadline = NEVER
+        hub.requests += 1
+        if receiver.state != COMPLETE and not self._start_body(head):
+            return
+        exchange = hub.site.exchange(self, head, self.body, self._client, self._server)
+        self.exchange = exchange
+        hub.running.add(exchange)
+        exchange.task = hub.loop.create_task(exchange.run(), context=hub.context.copy())
+
+    def _await_head(self) -> None:
+        """No head yet: answer what was held back, and wait for the rest."""
+        if self._out:
+            self._flush()
+        if self._eof:
+            self._close()
+        elif not self._receiver.pending:
+            self.deadline = self._hub.now + self._hub.config.idle_timeout
+        elif not self._head_begun:
+            # From its first byte on; one more byte doesn't give more time.
+            self._head_begun = True
+            self.deadline = self._hub.now + self._hub.config.head_timeout
+
+    def _start_body(self, head: RequestHead) -> bool:
+        """Acquire a body and feed it what came with the head; False when that is refused."""
+        hub = self._hub
+        request = f"{head.method} {head.path.decode('ascii')}"
+        try:
+            body = hub.pool.acquire(request, loop=hub.loop, on_resume=self._resume_body)
+        except PoolExhausted:
+            self._refuse(503, "too many request bodies at once")
+            return False
+        self.body = body
+        self._dropped = 0
+        self._body_deadline()
+        try:
+            pause = self._receiver.start_body(body)
+        except (Refusal, PoolExhausted) as error:
+            # So early that the application needn't hear of it.
+            self.body = None
+            body.release()
+            self._refuse(*verdict(error))
+            return False
+        self._received(pause)
+        return True
+
+    def _received(self, pause: bool) -> None:
+        """Bytes of a body, or of later requests, were taken in."""
+        if self._receiver.state == COMPLETE:
+            if self.body is not None:
+                self._body_complete()
+            if len(self._receiver.pending) > self._hub.config.max_pipelined:
+                self._pause()
+            return
+        if pause:
+            self._pause()
+        body = self.body
+        # Nobody may want it any more. A little of it is received to keep the connection.
+        unwanted = self.exchange is None and body is not None and body.closed
+        if unwanted and body is not None and body.dropped > self._hub.config.max_drain:
+            self._close()
+
+    def _body_complete(self) -> None:
+        self.body = None
+        self.deadline = NEVER
+        if self._hub.spare is not None:
+            self._hub.loop.call_soon(self._hub.return_spare)
+        if self.exchange is None and not self._lingering:
+            self._advance()
+
+    def _pause(self) -> None:
+        if not self._paused and not self._eof:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
+
+    def _resume_body(self) -> None:
+        """Called by the body when its reader has made room, or closed it."""
+        if self.body is None or not self.body.paused:
+            self._resume()
+
+    def _refuse_body(self, error: Exception, *, gone: bool = False) -> None:
+        """The rest of the body won't come, or won't be taken."""
+        status, why = verdict(error)
+        self._fail_body(status, why, gone)
+        exchange, self.exchange = self.exchange, None
+        if exchange is None:
+            # Answered already.
+            self._close(clean=False)
+            return
+        started = exchange.framing is not None
+        exchange.lost()
+        if started:
+            self.abort()
+        else:
+            self._refuse(status, why)
+
+    def _fail_body(self, status: int, why: str, gone: bool) -> None:
+        body, self.body = self.body, None
+        if body is not None:
+            body.fail(body_error(status, why, body.request, gone))
+
+    # Sending.
+
+    def write(self, data: bytes) -> None:
+        if self._lingering:
+            return
+        if self._receiver.pending or self._out:
+            self._hold(data)
+        else:
+            self._transport.write(data)
+
+    def _hold(self, data: bytes) -> None:
+        """More requests have arrived already: their responses may go out in one write."""
+        out = self._out
+        out.append(data)
+        if len(out) == 1:
+            self._batch_seen = 0
+            self._hub.loop.call_soon(self._flush_batch)
+        if len(data) > BATCH // 8:
+            self._flush()
+
+    def _flush_batch(self) -> None:
+        """Wait for more as long as each turn of the loop brings more."""
+        out = self._out
+        if len(out) > self._batch_seen and sum(map(len, out)) < BATCH and self._receiver.pending:
+            self._batch_seen = len(out)
+            self._hub.loop.call_soon(self._flush_batch)
+        else:
+            self._flush()
+
+    def _flush(self) -> None:
+        out = self._out
+        if out:
+            data = b"".join(out)
+            out.clear()
+            self._transport.write(data)
+
+    def drained(self) -> asyncio.Future[None]:
+        waiter: asyncio.Future[None] = self._hub.loop.create_future()
+        if self.write_paused:
+            self._waiters.append(waiter)
+        else:
+            waiter.set_result(None)
+        return waiter
+
+    def _wake_writers(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def common_fields(self) -> bytes:
+        return self._hub.common
+
+    def may_persist(self, complete: bool) -> bool:
+        if self._hub.closing:
+            return False
+        if not complete or self.body is None or self.body.detached:
+            return True
+        return self._receiver.remaining <= self._hub.config.max_drain
+
+    # Ending.
+
+    def done(self, exchange: Exchange) -> None:
+        if self.exchange is not exchange:
+            return
+        self.exchange = None
+        framing = exchange.framing
+        if framing is None or not framing.keep_alive:
+            self._close()
+        elif self._receiver.state == COMPLETE:
+            self._advance()
+        elif self.body is not None and not self.body.detached:
+            if self._receiver.remaining > self._hub.config.max_drain:
+                self._close()
+            else:
+                self._resume()
+
+    def _advance(self) -> None:
+        """The message and its response are complete: on to the next one."""
+        receiver = self._receiver
+        receiver.next_message()
+        self._head_begun = False
+        self._resume()
+        if self._hub.closing:
+            self._close()
+        elif receiver.pending:
+            self._next_request()
+        else:
+            self._await_head()
+
+    def refuse(self, status: int, why: str) -> None:
+        self._refuse(status, why, clean=True)
+
+    def _refuse(self, status: int, why: str, *, clean: bool = False) -> None:
+        """Answer with an error and close; not clean when the client may still be sending."""
+        if not self._lingering:
+            self.exchange = None
+            self.write(refusal(status, why, self._hub.common))
+            self._close(clean=clean)
+
+    def ended(self, exchange: Exchange) -> None:
+        self._hub.ended(exchange)
+
+    def abort(self) -> None:
+        self._flush()
+        self._lingering = True
+        self._transport.abort()
+
+    def _close(self, *, clean: bool = True) -> None:
+        """Close after what was written. The response must not be lost to a reset.
+
+        A kernel that receives for a closed socket resets the connection, and the client may
+        then lose the response (RFC 9112, 9.6). So while the client may still be sending, only
+        our half is closed, and what arrives is thrown away for a while.
+        """
+        if self._lingering:
+            return
+        self._flush()
+        receiver = self._receiver
+        clean = clean and receiver.state in (HEAD, COMPLETE) and not receiver.pending
+        receiver.pending = b""
+        self._lingering = True
+        self._linger_deadline()
+        if clean or self._eof or not self._hub.config.linger_timeout:
+            self._transport.close()
+            self._linger_deadline()
+        else:
+            self._resume()
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
+
+    def _discard(self, nbytes: int) -> None:
+        self._dropped += nbytes
+        if self._dropped > self._hub.config.max_drain * 4:
+            self._transport.abort()
+
+    def shut_down(self) -> None:
+        """The server is closing: an idle connection closes now, others with their response."""
+        if self.exchange is None and self.body is None and not self._receiver.pending:
+            self._close()
+
+    # Time.
+
+    def _body_deadline(self) -> None:
+        body = self.body
+        self._mark = body.received + body.dropped if body is not None else 0
+        self.deadline = self._hub.now + self._hub.config.body_timeout
+
+    def _mark_write(self) -> None:
+        self._mark = self._transport.get_write_buffer_size()
+        self.deadline = self._hub.now + self._hub.config.write_timeout
+
+    def _linger_deadline(self) -> None:
+        config = self._hub.config
+        unsent = self._transport.get_write_buffer_size()
+        wait = config.write_timeout if unsent else config.linger_timeout
+        self.deadline = self._hub.now + wait
+
+    def timed_out(self, now: float) -> None:
+        if self._lingering:
+            self._transport.abort()
+        elif self.write_paused:
+            if self._transport.get_write_buffer_size() == self._mark:
+                self.abort()
+            else:
+                self._mark_write()
+        elif self.body is not None:
+            self._body_timed_out(self.body)
+        elif self._receiver.pending:
+            self._refuse(408, "the request's head didn't arrive in time")
+        else:
+            self._close()
+
+    def _body_timed_out(self, body: BodyReader) -> None:
+        arrived = body.received + body.dropped - self._mark
+        waits = self.exchange is not None and self.exchange.head.expects
+        if self._paused or waits or arrived >= self._hub.config.body_min_bytes:
+            self._body_deadline()
+        else:
+            self._refuse_body(Refusal(408, "the request's body came too slowly"))
+
+
+def address(value: object) -> Address | None:
+    """A socket's name as ASGI has it; None for an unnamed Unix socket."""
+    if isinstance(value, tuple):
+        return (value[0], value[1])
+    return (value, None) if isinstance(value, str) and value else None
+
+
+def verdict(error: Exception) -> tuple[int, str]:
+    """Status and reason of what went wrong while receiving."""
+    if isinstance(error, Refusal):
+        return error.status, str(error)
+    return 503, "the server has no room for the body"
+
+
+def disconnected(request: str) -> BodyDisconnected:
+    """The error for a body whose client is gone."""
+    return BodyDisconnected(
+        f"the client of {request!r} disconnected before its body was complete", request=request
+    )
+
+
+def body_error(status: int, why: str, request: str, gone: bool) -> BodyError:
+    """The error that a reader of a refused body gets."""
+    if gone or status == 408:
+        return disconnected(request)
+    kind = BodyTooLarge if status == 413 else BodyProtocolError
+    return kind(f"the body of {request!r} was refused: {why}", request=request)

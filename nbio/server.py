@@ -1,0 +1,246 @@
+"""The server as a library: `Server` inside somebody's loop, `run` for a process of its own."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+
+from nbio.asgi import App, AsgiSite
+from nbio.config import Config
+from nbio.errors import NbioError
+from nbio.hub import Hub
+from nbio.lifespan import Lifespan, first_of
+from nbio.loading import load, site_for
+from nbio.native import Handler, NativeSite
+from nbio.pool import BodyPool, PoolStats
+from nbio.protocol import Connection
+
+logger = logging.getLogger("nbio")
+
+
+class Server:
+    """A server for one application.
+
+    `app` is an ASGI application, a native handler, or a "module:app" reference to one; options
+    are those of `Config`, as a `config` or as keyword arguments.
+
+    Raises AppError for what is no application, ValueError or TypeError for a wrong option.
+    """
+
+    def __init__(
+        self, app: App | Handler | str, config: Config | None = None, **options: Any
+    ) -> None:
+        if config is not None and options:
+            raise TypeError("give either a config or options, not both")
+        self.config = config if config is not None else Config(**options)
+        self._site = site_for(load(app) if isinstance(app, str) else app, self.config)
+        self._hub: Hub | None = None
+        self._listener: asyncio.Server | None = None
+        self._lifespan: Lifespan | None = None
+        self._stop = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        # Where it listens: (host, port) pairs. Known once it has started.
+        self.addresses: list[tuple[str, int]] = []
+
+    @property
+    def interface(self) -> str:
+        """ "asgi" or "native"."""
+        return "asgi" if isinstance(self._site, AsgiSite) else "native"
+
+    @property
+    def port(self) -> int:
+        """The port it listens on. Raises NbioError before it has started."""
+        if not self.addresses:
+            raise NbioError("the server has no port before it has started")
+        return self.addresses[0][1]
+
+    @property
+    def url(self) -> str:
+        """The URL of its root, by its first address."""
+        host = self.addresses[0][0] if self.addresses else self.config.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def pool(self) -> BodyPool:
+        """The pool of request bodies. Raises NbioError before the server has started."""
+        if self._hub is None:
+            raise NbioError("the server has no pool before it has started")
+        return self._hub.pool
+
+    @property
+    def requests(self) -> int:
+        """The number of requests so far, without those refused in their head."""
+        return self._hub.requests if self._hub is not None else 0
+
+    async def start(self) -> None:
+        """Start the application, then listen.
+
+        Raises StartupFailed when the application doesn't start, OSError when the address can't
+        be listened on.
+        """
+        config = self.config
+        loop = asyncio.get_running_loop()
+        self._loop = loop
+        self._hub = hub = Hub(config, self._site, loop)
+        if isinstance(self._site, AsgiSite):
+            self._lifespan = Lifespan(self._site.app, config.lifespan)
+            await self._lifespan.startup()
+            if self._lifespan.supported:
+                self._site.state = self._lifespan.state
+        else:
+            self._site.pool = hub.pool
+        try:
+            self._listener = await loop.create_server(
+                partial(Connection, hub), config.host, config.port, backlog=config.backlog
+            )
+        except OSError:
+            await self._end_lifespan()
+            raise
+        hub.start()
+        names = [socket.getsockname() for socket in self._listener.sockets]
+        self.addresses = [(name[0], name[1]) for name in names]
+
+    async def stop(self) -> None:
+        """Stop listening, let requests finish within the shutdown timeout, stop the application."""
+        listener, self._listener = self._listener, None
+        hub = self._hub
+        if listener is None or hub is None:
+            return
+        listener.close()
+        await hub.shut_down(self.config.shutdown_timeout)
+        await self._end_lifespan()
+        hub.stop()
+        if isinstance(self._site, NativeSite) and self._site.workers is not None:
+            self._site.workers.stop()
+        logger.info("%s", balance(hub.pool.stats()))
+
+    async def serve(self) -> None:
+        """Start, serve until `shutdown` or a cancellation, and stop. Raises what `start` raises."""
+        starting = asyncio.ensure_future(self.start())
+        stopping = asyncio.ensure_future(self._stop.wait())
+        try:
+            await first_of(starting, stopping)
+            if starting.done():
+                starting.result()
+                self._announce()
+                await stopping
+        finally:
+            stopping.cancel()
+            starting.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await starting
+            await self.stop()
+
+    def shutdown(self, *, now: bool = False) -> None:
+        """Make `serve` return: requests finish first, or are cut off `now`. Any thread."""
+        loop = self._loop
+        if loop is None:
+            self._stop.set()
+            return
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(self._shutdown, now)
+
+    def _shutdown(self, now: bool) -> None:
+        self._stop.set()
+        if now and self._hub is not None:
+            self._hub.closing = True
+            self._hub.enough.set()
+
+    async def _end_lifespan(self) -> None:
+        lifespan = self._lifespan
+        if lifespan is None:
+            return
+        try:
+            await asyncio.wait_for(lifespan.shutdown(), self.config.shutdown_timeout or None)
+        except TimeoutError:
+            logger.error("the application didn't shut down in time")
+            lifespan.cancel()
+
+    def _announce(self) -> None:
+        logger.info("serving %s on %s", self.interface, self.url)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+
+def balance(stats: PoolStats) -> str:
+    """The pool's books in one line."""
+    blocks = stats.blocks
+    return (
+        f"pool: bodies acquired {stats.acquired}, released {stats.released}, "
+        f"outstanding {stats.outstanding}; blocks acquired {blocks.acquired}, "
+        f"released {blocks.released}, given up {blocks.given_up}, "
+        f"outstanding {blocks.outstanding}; stale closes {stats.stale_closes}, "
+        f"double closes {stats.double_closes}, leaks {stats.leaks}"
+    )
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's, where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+class Signals:
+    """SIGINT and SIGTERM end the server: the first lets requests finish, the second doesn't."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._seen = 0
+
+    def install(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Take the signals over. On the main thread; elsewhere they aren't ours."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
+                loop.add_signal_handler(number, self._caught)
+
+    def _caught(self) -> None:
+        self._seen += 1
+        self._server.shutdown(now=self._seen > 1)
+
+
+def run(app: App | Handler | str, config: Config | None = None, **options: Any) -> None:
+    """Serve `app` in this process until SIGINT or SIGTERM. Arguments and errors as `Server`."""
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        server = runner.run(make(app, config, options))
+        runner.run(main(server))
+    if server.config.print_balance:
+        print(balance(server.pool.stats()), flush=True)
+
+
+async def make(app: App | Handler | str, config: Config | None, options: dict[str, Any]) -> Server:
+    """Make the server inside its loop, so that the application is imported there too."""
+    return Server(app, config, **options)
+
+
+async def main(server: Server) -> None:
+    """Serve until a signal."""
+    Signals(server).install(asyncio.get_running_loop())
+    # What was imported stays: the collector needn't look at it again at every full collection.
+    gc.collect()
+    gc.freeze()
+    await server.serve()
+
+
+def configure_logging() -> None:
+    """Log to standard error, for a process that has no logging of its own."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")

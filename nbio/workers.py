@@ -1,0 +1,97 @@
+"""Worker threads for synchronous handlers.
+
+Daemon threads of our own, because those of concurrent.futures are joined at exit: one handler
+that hangs would keep the process from ending for ever.
+"""
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+A = TypeVar("A")
+R = TypeVar("R")
+X = TypeVar("X")
+
+
+class Workers:
+    """At most `limit` threads, started when they are needed."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._jobs: queue.SimpleQueue[Job[Any, Any] | None] = queue.SimpleQueue()
+        self._threads = 0
+        # Both used on the loop's thread only.
+        self._busy = 0
+
+    async def run(self, function: Callable[[A], R], argument: A) -> R:
+        """Call `function(argument)` in a thread. Cancelling the wait doesn't stop the thread."""
+        loop = asyncio.get_running_loop()
+        job = Job(function, argument, loop)
+        self._busy += 1
+        if self._busy > self._threads and self._threads < self._limit:
+            self._threads += 1
+            name = f"nbio-worker-{self._threads}"
+            threading.Thread(target=self._work, name=name, daemon=True).start()
+        job.future.add_done_callback(self._one_done)
+        self._jobs.put(job)
+        return await job.future
+
+    def _one_done(self, _: "asyncio.Future[Any]") -> None:
+        self._busy -= 1
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job.run()
+            # Not kept until the next job comes: it holds a request.
+            del job
+
+    def stop(self) -> None:
+        """Let idle threads end; one that is stuck is left to the end of the process."""
+        for _ in range(self._threads):
+            self._jobs.put(None)
+        self._threads = 0
+
+
+class Job(Generic[A, R]):
+    """One call, and the future its caller waits for."""
+
+    __slots__ = ("_argument", "_function", "_loop", "future")
+
+    def __init__(
+        self, function: Callable[[A], R], argument: A, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._function = function
+        self._argument = argument
+        self._loop = loop
+        self.future: asyncio.Future[R] = loop.create_future()
+
+    def run(self) -> None:
+        """Make the call. In the worker's thread."""
+        try:
+            result = self._function(self._argument)
+        except BaseException as error:
+            self._post(self._failed, error)
+        else:
+            self._post(self._succeeded, result)
+
+    def _post(self, callback: Callable[[X], None], value: X) -> None:
+        # A closed loop has nobody who waits.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(callback, value)
+
+    def _succeeded(self, result: R) -> None:
+        if not self.future.done():
+            self.future.set_result(result)
+
+    def _failed(self, error: BaseException) -> None:
+        if self.future.done():
+            return
+        # A future refuses StopIteration, and a thread's SystemExit is no reason to stop a server.
+        if isinstance(error, StopIteration) or not isinstance(error, Exception):
+            wrapped = RuntimeError(f"the handler raised {error!r}")
+            wrapped.__cause__ = error
+            error = wrapped
+        self.future.set_exception(error)
