@@ -21,7 +21,7 @@ $(READY): pyproject.toml
 	@touch $@
 
 demo: $(READY) ## the bug, the refuted fix, the checked design, and a server that runs it
-	@$(BIN)/python docs/examples/demo.py
+	@$(BIN)/python -m docs.examples.demo
 
 test: $(READY) check ## every test
 	$(BIN)/python -m pytest -q
