@@ -211,28 +211,25 @@ class BodyReader(Handle):
                 self.dropped += size
                 return False
             self.received += done
-            if done < size:
-                data = data[done:]
-        return self._feed_rest(data, size - done) if done < size else self.paused
-
-    def _feed_rest(self, data: Bytes, size: int) -> bool:
-        """Feed in further blocks, each filled before anyone else can see it."""
+        if done == size:
+            return self.paused
         pool = self._pool.blocks
         room = pool.block_size
-        start = 0
         code = OK
-        while start < size:
-            part = data if size <= room else data[start : start + room]
-            block = pool.get()
+        while done < size:
+            part = data if size <= room and not done else data[done : done + room]
             count = len(part)
+            block = pool.get()
+            # Filled before anyone else can see it. A slice of a view, because assigning bytes
+            # to a slice of a bytearray copies them twice.
             memoryview(block)[:count] = part
             code = self._feed_block(block, count)
             if code < OK:
                 pool.put(block)
-                self.dropped += size - start
+                self.dropped += size - done
                 return False
-            start += room
-        self.received += size
+            self.received += count
+            done += count
         return code == PAUSE
 
     def feed_block(self, block: bytearray, n: int) -> tuple[bytearray | None, bool]:

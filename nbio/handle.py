@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from nbio import _lifecycle
-from nbio._lifecycle import COPY, NOT_WAITING, OK, PAUSE, RECYCLED, RESUME, VIEW
+from nbio._lifecycle import COPY, EMPTIED, NOT_WAITING, OK, PAUSE, RECYCLED, RESUME, VIEW
 from nbio.errors import BodyError
 from nbio.leaks import Feeder, Guard
 from nbio.sections import section
@@ -52,20 +52,20 @@ class Handle:
         "generation",
         "received",
     )
+    # Set by the pool, in one section. The guard is there while the slot is this handle's.
     _slot: "Slot"
+    _guard: Guard
+    generation: int
 
     def __init__(self, pool: "BodyPool", request: str) -> None:
         self._pool = pool
         self._request = request
-        # Held by the handle while the slot is its own, by the slot else; see Guard.
-        self._guard: Guard | None = None
         self._feeder: Feeder | None = None
         self._waiter: Waiter | None = None
         self._view: memoryview | None = None
         self._error: BodyError | None = None
         self._closed_by = ""
         self._closed_at: Trace | None = None
-        self.generation = -1
         self.received = 0
         self.consumed = 0
         self.dropped = 0
@@ -209,7 +209,9 @@ class Handle:
                     self._closed_at = at
                 self._waiter = None
                 if code == RECYCLED:
-                    blocks = self._give_back(slot)
+                    guard = self._guard
+                    del self._guard
+                    blocks = pool.recycle(slot, guard)
             elif who == "handler":
                 pool.count_late_close(self._closed_by)
         if code > OK:
@@ -222,12 +224,6 @@ class Handle:
         elif at is not None and who == "handler":
             pool.note_late_close(self, at)
         return code
-
-    def _give_back(self, slot: "Slot") -> list[bytearray] | None:
-        """Return a recycled slot to the pool, with its guard. The lock is held."""
-        guard, self._guard = self._guard, None
-        assert guard is not None
-        return self._pool.recycle(slot, guard)
 
     @section
     def _detach(self) -> int:
@@ -270,6 +266,7 @@ class Handle:
         if slot.lock.locked() and pool.defer_if_interrupted(partial(self._unlease, taken)):
             return
         blocks: list[bytearray] | None = None
+        block: bytearray | None = None
         with slot.lock:
             # Of no meaning when the lease was revoked; then it is not used either.
             start = slot.start + taken
@@ -300,15 +297,19 @@ class Handle:
                 pool.low_water,
             )
             if code == RECYCLED:
-                blocks = self._give_back(slot)
+                guard = self._guard
+                del self._guard
+                blocks = pool.recycle(slot, guard)
             elif code >= OK:
                 self.consumed += taken
                 slot.start = start
                 if freed:
-                    blocks = [slot.blocks.pop(0)]
+                    block = slot.blocks.pop(0)
                     del slot.ends[0]
                     slot.start = 0
-        if blocks is not None:
+        if block is not None:
+            pool.blocks.put(block)
+        elif blocks is not None:
             pool.free_blocks(blocks)
         if code == RESUME:
             self._post_resume()
@@ -342,16 +343,19 @@ class Handle:
                 self._view = slot.window()
         return code
 
-    @section
     def _give_up_waiting(self) -> None:
         """The wait was cancelled, timed out or interrupted; possibly by the collector."""
+        if self._leave() == OK:
+            self._unlease(0)
+
+    @section
+    def _leave(self) -> int:
         slot = self._slot
         if slot.lock.locked() and self._pool.defer_if_interrupted(self._give_up_waiting):
-            return
+            return EMPTIED
         with slot.lock:
             code, slot.leased, slot.waiting = self._wake_step(COPY)
-        if code == OK:
-            self._unlease(0)
+        return code
 
     def _wake_step(self, kind: int) -> tuple[int, int, bool]:
         slot = self._slot

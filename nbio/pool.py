@@ -192,13 +192,11 @@ class BodyPool:
             self._grow()
         slot = body._slot
         slot.request = request
-        slot.acquired_at = (
-            capture() if self._sample and self._acquired % self._sample == 0 else None
-        )
+        noted = self._sample and self._acquired % self._sample == 0
+        slot.acquired_at = capture() if noted else None
         if on_resume is not None:
             body._feeder = (loop or asyncio.get_running_loop(), on_resume)
-            if body._guard is not None:
-                body._guard.feeder = body._feeder
+            body._guard.feeder = body._feeder
         return body
 
     @section
@@ -330,11 +328,13 @@ class BodyPool:
         """Remember both stacks of a late close, in debug mode."""
         self.late_closes.append(LateClose(body._request, body._closed_by, body._closed_at, at))
 
-    @section
     def stats(self) -> PoolStats:
         """Count slots, all at one moment, and blocks, all at one moment."""
         self.drain()
-        blocks = self.blocks.stats()
+        return self._count(self.blocks.stats())
+
+    @section
+    def _count(self, blocks: BlockStats) -> PoolStats:
         with self._lock:
             return PoolStats(
                 self._acquired,

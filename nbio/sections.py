@@ -22,7 +22,7 @@ SECTIONS: Final[set[CodeType]] = set()
 
 
 def section(function: F) -> F:
-    """Register a function that holds a pool's lock for part of its body. Costs nothing later."""
+    """Register a function that holds a pool's lock for its body, more or less. Free later."""
     assert isinstance(function, FunctionType)
     SECTIONS.add(function.__code__)
     return function
@@ -31,9 +31,9 @@ def section(function: F) -> F:
 def interrupted() -> bool:
     """Whether a locked section is on this thread's stack, below the one that asks.
 
-    To be called by a function that a section calls. True may also be said of a section's
-    unlocked end; the asker then merely defers, which is always allowed. False is never said
-    wrongly.
+    To be called by a function that a section calls. False is never said wrongly. True might
+    be, of a section's unlocked end; so what a section does there runs no other section, and
+    the pool's queue is drained by functions that are none.
     """
     asker = sys._getframe(2)
     frame = asker.f_back

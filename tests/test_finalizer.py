@@ -224,7 +224,7 @@ def test_a_collection_at_each_line_of_every_section(kind: str) -> None:
     assert harness.half_done == []
     # Sections that only a finalizer's own queue enters are not on the way here.
     missed = {code.co_qualname for code in SECTIONS - harness.entered}
-    assert missed <= {"Guard.mend", "Handle._give_up_waiting", "BodyPool._grow"}
+    assert missed <= {"Guard.mend", "Handle._leave", "BodyPool._grow"}
     pool = harness.pool
     stats = pool.stats()
     assert (stats.outstanding, stats.blocks.outstanding) == (0, 0)
