@@ -128,7 +128,7 @@ def row() -> Row:
     wrong = tuple(f.line() for f in fates if not f.acceptable)
     refuted = sum(bool(f.killers) for f in fates)
     return Row(
-        f"{refuted} of {len(fates)} mutants of the lifecycle are refuted, the others change nothing",
+        f"{refuted} of {len(fates)} mutants of the lifecycle refuted, the others change nothing",
         "explicit-state search of each mutant's world",
         Verdict.REFUTED if wrong else Verdict.CONFIRMED,
         "; ".join(" ".join(f"{k}={v}" for k, v in b.items()) for b in BOUNDS),
