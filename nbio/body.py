@@ -32,6 +32,9 @@ class BodyReader(Handle):
     Made by `BodyPool.acquire`. The application reads from it, in any one coroutine or thread
     at a time; the server feeds it. Closing is allowed to anyone, at any time, any number of
     times. A body is closed by the framework when its request is over, unless detached.
+
+    A finalizer (`__del__`, a weakref callback, the `finally` of a collected coroutine) may
+    close or release a body and end its views, and do nothing else with it.
     """
 
     __slots__ = ()
