@@ -18,7 +18,7 @@ from nbio.leaks import Guard
 from nbio.sections import interrupted, section
 from nbio.traces import Trace, capture, describe
 
-SAMPLE = 64
+SAMPLE = 128
 """In "simple" mode one acquisition in this many notes its stack."""
 
 LATE_KEPT = 32
