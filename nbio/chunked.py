@@ -31,6 +31,8 @@ DATA_END: Final = 2
 TRAILERS: Final = 3
 DONE: Final = 4
 
+LF: Final = 10
+
 _QUOTED: Final = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
 _EXTENSION: Final = (
     rb"[ \t]*;[ \t]*" + TOKEN + rb"(?:[ \t]*=[ \t]*(?:" + TOKEN + rb"|" + _QUOTED + rb"))?"
@@ -116,13 +118,15 @@ class ChunkedDecoder:
 
     def _line_step(self, data: bytes | bytearray, start: int, end: int) -> int:
         """Take a line, or as much of it as there is."""
-        at = start - 1 if self._line[-1:] == b"\r" and data[start] == 10 else -1
-        if at < 0:
+        if self._line.endswith(b"\r") and data[start] == LF:
+            # The line's end was cut in two.
+            line, after = self._line[:-1], start + 1
+        else:
             at = data.find(b"\r\n", start, end)
-        if at < 0:
-            self._keep(bytes(data[start:end]))
-            return end
-        line = self._line + bytes(data[start:at]) if at >= start else self._line[:-1]
+            if at < 0:
+                self._keep(bytes(data[start:end]))
+                return end
+            line, after = self._line + bytes(data[start:at]), at + 2
         self._line = b""
         if self.state == DATA_END:
             if line:
@@ -132,7 +136,7 @@ class ChunkedDecoder:
             self._size(line)
         else:
             self._trailer(line)
-        return at + 2
+        return after
 
     def _keep(self, part: bytes) -> None:
         """Keep an unfinished line, unless it can't become a good one."""

@@ -77,7 +77,16 @@ _ANY_LINE: Final = re.compile(rb"(" + TOKEN + rb") (" + TARGET + rb"+) HTTP/([0-
 # The fields that say how the message is framed, where it goes, or what becomes of the
 # connection; each is looked at one by one.
 _SPECIAL: Final = frozenset(
-    [b"host", b"content-length", b"transfer-encoding", b"connection", b"expect"]
+    [
+        b"host",
+        b"content-length",
+        b"transfer-encoding",
+        b"connection",
+        b"expect",
+        # Of no meaning here; but llhttp changes its state for them.
+        b"proxy-connection",
+        b"upgrade",
+    ]
 )
 _LENGTH: Final = re.compile(rb"[0-9]+")
 _VERSIONS: Final = {b"1.1": "1.1", b"1.0": "1.0"}
@@ -123,10 +132,11 @@ class HeadParser:
                 raise Refusal(414, f"the request line is longer than {self.max_line} bytes")
         else:
             method, target, version, authority, head = self._odd_line(head)
-        headers: list[tuple[bytes, bytes]] = []
-        self._headers = headers
-        self._special = []
-        self._tokenize(head)
+        if not self._tokenize(head):
+            # Perhaps only because of what the message before left in the parser.
+            self._renew()
+            self._tokenize(head, final=True)
+        headers = self._headers
         if len(headers) > self.max_fields:
             self._renew()
             raise Refusal(431, f"the head has more than {self.max_fields} fields")
@@ -141,11 +151,10 @@ class HeadParser:
             if not valid_host(special[0][1]):
                 raise Refusal(400, "the Host field's value is no host")
         else:
-            try:
-                self._frame(request, special)
-            finally:
-                if request.has_body or not self._parser.should_keep_alive():
-                    self._renew()
+            # Nothing of this message's, least of all a body to wait for, may be left to the next,
+            # which may be another client's.
+            self._renew()
+            self._frame(request, special)
         if authority:
             request.headers = override_host(headers, authority)
         return request
@@ -153,20 +162,21 @@ class HeadParser:
     def _renew(self) -> None:
         self._parser = httptools.HttpRequestParser(self)
 
-    def _tokenize(self, head: bytes) -> None:
+    def _tokenize(self, head: bytes, *, final: bool = False) -> bool:
+        """Feed llhttp; False, or if `final` a Refusal, when it objects."""
+        self._headers = []
+        self._special = []
         try:
             self._parser.feed_data(head)
         except httptools.HttpParserUpgrade:
             # An offer to switch protocols, which a server may ignore (RFC 9110, 7.8).
             self._renew()
-        except httptools.HttpParserInvalidMethodError:
-            self._renew()
-            raise Refusal(501, "the method isn't known") from None
         except httptools.HttpParserError as error:
+            if not final:
+                return False
             self._renew()
-            if "overflow" in str(error):
-                raise Refusal(413, "the Content-Length is beyond any limit") from None
-            raise Refusal(400, f"malformed head: {error}") from None
+            raise objection(error) from None
+        return True
 
     def _odd_line(self, head: bytes) -> tuple[bytes, bytes, bytes, bytes, bytes]:
         """Method, target, version, authority, and the head as llhttp should see it."""
@@ -229,6 +239,15 @@ class HeadParser:
         if len(value) > 20 or (self.max_body and int(value) > self.max_body):
             raise Refusal(413, f"the body is longer than {self.max_body} bytes")
         return int(value)
+
+
+def objection(error: Exception) -> Refusal:
+    """What llhttp objects to, as a status."""
+    if isinstance(error, httptools.HttpParserInvalidMethodError):
+        return Refusal(501, "the method isn't known")
+    if "overflow" in str(error):
+        return Refusal(413, "the Content-Length is beyond any limit")
+    return Refusal(400, f"malformed head: {error}")
 
 
 def check_coding(value: bytes, version: str) -> None:

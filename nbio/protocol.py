@@ -181,10 +181,15 @@ class Connection(asyncio.BufferedProtocol):
             return
         self.deadline = NEVER
         hub.requests += 1
-        if receiver.state != COMPLETE and not self._start_body(head):
-            return
-        exchange = hub.site.exchange(self, head, self.body, self._client, self._server)
+        body = None
+        if receiver.state != COMPLETE:
+            body = self._acquire_body(head)
+            if body is None:
+                return
+        exchange = hub.site.exchange(self, head, body, self._client, self._server)
         self.exchange = exchange
+        if body is not None and not self._start_body(body):
+            return
         hub.running.add(exchange)
         exchange.task = hub.loop.create_task(exchange.run(), context=hub.context.copy())
 
@@ -201,18 +206,22 @@ class Connection(asyncio.BufferedProtocol):
             self._head_begun = True
             self.deadline = self._hub.now + self._hub.config.head_timeout
 
-    def _start_body(self, head: RequestHead) -> bool:
-        """Acquire a body and feed it what came with the head; False when that is refused."""
+    def _acquire_body(self, head: RequestHead) -> BodyReader | None:
+        """A body for this request; None, and a refusal sent, when there is none left."""
         hub = self._hub
         request = f"{head.method} {head.path.decode('ascii')}"
         try:
             body = hub.pool.acquire(request, loop=hub.loop, on_resume=self._resume_body)
         except PoolExhausted:
             self._refuse(503, "too many request bodies at once")
-            return False
+            return None
         self.body = body
         self._dropped = 0
         self._body_deadline()
+        return body
+
+    def _start_body(self, body: BodyReader) -> bool:
+        """Feed the body what came with the head; False when that is refused."""
         try:
             pause = self._receiver.start_body(body)
         except (Refusal, PoolExhausted) as error:
