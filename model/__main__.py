@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.command == "verify":
             return _verify(args)
         return _emit(args) if args.command == "emit" else _table(args)
-    except ModelError as error:
+    except (ModelError, KeyError) as error:
         print(f"model: {error}", file=sys.stderr)
         return USAGE_ERROR
 
@@ -34,7 +34,9 @@ def _parser() -> argparse.ArgumentParser:
     checking = commands.add_parser("check", help="explore models and tell the shortest stories")
     checking.add_argument("models", nargs="*", help=f"of: {', '.join(sorted(MODELS))}")
     checking.add_argument("--set", action="append", default=[], metavar="NAME=N", dest="constants")
-    checking.add_argument("--traces", choices=("none", "first", "all"), default="first")
+    checking.add_argument(
+        "--traces", default="first", help="none, first (default), all, or a property's name"
+    )
     checking.add_argument("--seconds", type=float, default=0.0, help="give up after (UNKNOWN)")
     checking.add_argument("--states", type=int, default=0, help="give up beyond (UNKNOWN)")
     verifying = commands.add_parser("verify", help="recompute the claims of CLAIMS.toml")
@@ -63,6 +65,8 @@ def _check(args: argparse.Namespace) -> int:
     for name in args.models or DEFAULT_CHECKS:
         model = build(name, constants if args.models else {})
         report = check(model, Bounds(args.states, args.seconds))
+        if args.traces not in ("none", "first", "all"):
+            report.result(args.traces)
         sets = "".join(f" --set {k}={v}" for k, v in constants.items())
         print(render(report, args.traces, f"python -m model check {name}{sets}"))
         print()
@@ -70,7 +74,7 @@ def _check(args: argparse.Namespace) -> int:
     return worst.exit_code
 
 
-DEFAULT_CHECKS = ("final",)
+DEFAULT_CHECKS = ("v1.5.11", "F1", "final")
 
 
 def _verify(args: argparse.Namespace) -> int:

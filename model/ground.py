@@ -50,9 +50,12 @@ class Ground:
         self.model, self.objects, self.blocks, self.requests = model, objects, blocks, requests
         self.nobody = requests.size
         self.pooled = model.integers("pooled", objects, 0, 2, init=1)
-        self.owner = model.integers("owner", objects, 0, self.nobody, init=self.nobody)
+        names = {self.nobody: "nobody"}
+        self.owner = model.integers(
+            "owner", objects, 0, self.nobody, init=self.nobody, labels=names
+        )
         self.place = model.enums("block", blocks, Place, Place.FREE)
-        self.tag = model.integers("tag", blocks, 0, self.nobody, init=self.nobody)
+        self.tag = model.integers("tag", blocks, 0, self.nobody, init=self.nobody, labels=names)
         self.judged = FAULTS | dict(further)
         self.faults = {p: model.boolean(name) for p, (name, _) in self.judged.items()}
 

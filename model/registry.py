@@ -4,12 +4,13 @@ import inspect
 from collections.abc import Callable, Mapping
 
 from model.final import final
+from model.historic import f1, v1_5_11
 from nbio.verify.expr import ModelError
 from nbio.verify.spec import Model
 
 Factory = Callable[..., Model]
 
-MODELS: dict[str, Factory] = {"final": final}
+MODELS: dict[str, Factory] = {"v1.5.11": v1_5_11, "F1": f1, "final": final}
 """Name -> factory; its integer keyword parameters are the constants that can be set."""
 
 

@@ -92,7 +92,7 @@ class World:
         self.ground = Ground(m, self.slot, self.block, self.request, judges.WORKS)
         self.fields = {name: self._field(name) for name in machine.fields}
         self.nowhere = slots
-        self.inside = m.integers("in", self.block, 0, slots, init=slots)
+        self.inside = m.integers("in", self.block, 0, slots, init=slots, labels={slots: "none"})
         self.phase = m.enums("phase", self.request, Phase, Phase.NEW)
         self.handle = m.integers("handle", self.request, 0, slots - 1)
         self.stamp = m.integers("stamp", self.request, 0, requests + 1)

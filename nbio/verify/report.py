@@ -19,13 +19,20 @@ _MARK: Final = {Verdict.CONFIRMED: "ok ", Verdict.REFUTED: "NO ", Verdict.UNKNOW
 
 
 def render(report: Report, traces: str = "first", command: str = "") -> str:
-    """The whole report; ``traces`` is ``"none"``, ``"first"`` (the shortest) or ``"all"``."""
+    """The whole report, with counterexamples.
+
+    ``traces``: ``"none"``, ``"first"`` (the shortest), ``"all"``, or the name of one property.
+    """
     lines = [heading(report), ""]
     lines += [_line(r) for r in report.results]
     lines += [f"  warning: {w}" for w in report.warnings]
     refuted = [r for r in report.results if r.trace]
     refuted.sort(key=lambda r: r.depth or 0)
-    for result in refuted[: {"none": 0, "first": 1}.get(traces, len(refuted))]:
+    if traces in ("none", "first"):
+        refuted = refuted[: int(traces == "first")]
+    elif traces != "all":
+        refuted = [r for r in refuted if r.name == traces]
+    for result in refuted:
         lines += ["", story(report, result, command)]
     return "\n".join(lines)
 
@@ -68,7 +75,7 @@ def columns(program: Program, trace: Trace) -> list[str]:
     rows = _rows(program, trace)
     actors = list(dict.fromkeys(actor for actor, _, _ in rows))
     number = len(str(len(rows)))
-    changed = 30
+    changed = 26
     width = max(12, (WIDTH - number - changed - 3) // max(1, len(actors)) - 3)
     head = " | ".join([" " * number, *(f"{a[:width]:<{width}}" for a in actors), "changed"])
     lines = [head.rstrip(), "-" * min(WIDTH, len(head) + changed - 7)]
@@ -95,7 +102,7 @@ def _rows(program: Program, trace: Trace) -> list[tuple[str, str, str]]:
         changes = [
             f"{c.name}={c.variable.show(b)}"
             for c, a, b in zip(program.cells, before.state, step.state, strict=True)
-            if a != b
+            if a != b and not c.variable.hidden
         ]
         rows.append((actor, said, ", ".join(changes)))
     return rows

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Final, TypeVar
 
@@ -74,6 +74,7 @@ class Variable:
     labels: Mapping[int, str] | None = None
     over: tuple[Index, ...] = ()
     holds: Index | None = None
+    hidden: bool = False
 
     def cell_name(self, cell: int) -> str:
         """``state[0]``, ``pc[1,0]`` or the bare name of a scalar."""
@@ -248,6 +249,7 @@ class Model:
         kind: type[IntEnum] | None,
         truth: bool,
         holds: Index | None,
+        hidden: bool = False,
     ) -> Variable:
         indices = over if isinstance(over, tuple) else (over,)
         size = 1
@@ -258,7 +260,9 @@ class Model:
             raise ModelError(f"{caller()}: {name} has {size} cells, got {len(cells)} start values")
         starts = tuple((int(c),) for c in cells)
         labels = {int(m): m.name for m in kind} if kind else None
-        return self._declare(Variable(name, size, lo, hi, starts, truth, labels, indices, holds))
+        return self._declare(
+            Variable(name, size, lo, hi, starts, truth, labels, indices, holds, hidden)
+        )
 
     def integer(
         self, name: str, lo: int, hi: int, init: int = 0, *, choices: Sequence[int] = ()
@@ -291,9 +295,16 @@ class Model:
         init: int | Sequence[int] = 0,
         *,
         holds: Index | None = None,
+        hidden: bool = False,
+        labels: Mapping[int, str] | None = None,
     ) -> IntArray:
-        """An array of bounded integers; ``holds`` says its values are members of that index."""
-        return IntArray(self._array(name, over, lo, hi, init, None, truth=False, holds=holds))
+        """An array of bounded integers.
+
+        ``holds`` says that its values are members of that index; a ``hidden`` variable (a program
+        counter, a local) is part of the state like any other, but stories don't mention it.
+        """
+        found = self._array(name, over, lo, hi, init, None, truth=False, holds=holds, hidden=hidden)
+        return IntArray(found)
 
     def enums(
         self, name: str, over: Index | tuple[Index, ...], kind: type[IntEnum], init: IntEnum
