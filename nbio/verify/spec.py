@@ -301,10 +301,12 @@ class Model:
         """An array of bounded integers.
 
         ``holds`` says that its values are members of that index; a ``hidden`` variable (a program
-        counter, a local) is part of the state like any other, but stories don't mention it.
+        counter, a local) is part of the state like any other, but stories don't mention it;
+        ``labels`` names some of the values there.
         """
         found = self._array(name, over, lo, hi, init, None, truth=False, holds=holds, hidden=hidden)
-        return IntArray(found)
+        self.variables[name] = replace(found, labels=labels)
+        return IntArray(self.variables[name])
 
     def enums(
         self, name: str, over: Index | tuple[Index, ...], kind: type[IntEnum], init: IntEnum
