@@ -1,8 +1,8 @@
 """Expressions as typed syntax trees, built once and read by many visitors.
 
 A guard is written in ordinary Python (``(slot.state == OPEN) & ~slot.waiting``) and becomes a tree
-of :class:`IntExpr` and :class:`BoolExpr` nodes. Integers, NumPy columns, Z3 terms, emitted Python and
-Promela are each one visitor of that tree (``ints``, ``columns``, ``smt``, ``source``, ``promela``).
+of :class:`IntExpr` and :class:`BoolExpr` nodes. Integers, NumPy columns, Z3 terms and emitted
+Python are each one visitor of that tree (``ints``, ``columns``, ``smt``, ``source``).
 
 Running one plain Python expression on all those value kinds was tried and goes wrong silently: ``if
 x == y`` on Z3 terms is False, ``~True`` is -2, uint8 ``0 - 1`` is 255. So a node refuses everything

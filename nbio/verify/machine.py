@@ -2,7 +2,8 @@
 
 The first rule whose condition holds decides the outcome of the event and what it writes. A table
 is a statement that can be printed, mutated rule by rule, woven into a world of several parties
-(:meth:`Event.apply`) and emitted as plain Python (``nbio.verify.emit``): one statement, all readers.
+(:meth:`Machine.apply`) and emitted as plain Python (``nbio.verify.emit``): one statement, all
+readers.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Rule:
-    """``when`` the condition holds (and no earlier rule's did): the outcome, and what is written."""
+    """Where ``when`` holds (and no earlier rule's condition did): the outcome, and the writes."""
 
     outcome: IntEnum
     when: BoolExpr
@@ -103,7 +104,7 @@ class EventBuilder:
     def rule(
         self, outcome: IntEnum, when: BoolLike, because: str, **writes: IntLike | BoolLike
     ) -> EventBuilder:
-        """Where ``when`` holds (and no earlier rule's condition did): write, and say ``outcome``."""
+        """Where ``when`` holds (and no earlier rule did): write, and say ``outcome``."""
         new: dict[str, Expr] = {}
         for name, value in writes.items():
             known = self._machine.fields.get(name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from nbio.verify.program import Cell, State
 
 Words = NDArray[np.uint64]
 """Packed states, shape ``(words, n)``: one row a word, one column a state."""
-Column = NDArray[np.signedinteger] | NDArray[np.bool_]
+Column = NDArray[np.generic]
 """One cell of many states, in the smallest type that holds its range (booleans for truth)."""
 
 
@@ -37,6 +38,7 @@ class Digit:
         return dtype_for(self.lo, self.lo + self.radix - 1)
 
 
+@cache
 def dtype_for(lo: int, hi: int) -> np.dtype[np.signedinteger]:
     """The smallest signed integer type that holds ``lo..hi``; OverflowError beyond 64 bits."""
     for kind in (np.int8, np.int16, np.int32, np.int64):
@@ -91,8 +93,8 @@ class Packing:
         row = [int(w) for w in words]
         return tuple(row[d.word] // d.weight % d.radix + d.lo for d in self.digits)
 
-    def column(self, words: Words, cell: int) -> NDArray[np.signedinteger]:
-        """One cell of every state, as signed integers."""
+    def column(self, words: Words, cell: int) -> Column:
+        """One cell of every state: truth values, or signed integers."""
         d = self.digits[cell]
         word = words[d.word]
         if self.exact:
@@ -100,6 +102,9 @@ class Packing:
             digit = high % np.uint64(d.radix)
         else:
             digit = (word >> np.uint64(d.weight.bit_length() - 1)) & np.uint64(d.radix - 1)
+        if self.cells[cell].variable.truth:
+            truth: Column = digit.astype(np.bool_)
+            return truth
         column: NDArray[np.signedinteger] = digit.astype(d.dtype)
         if d.lo:
             np.add(column, d.lo, out=column)

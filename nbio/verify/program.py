@@ -28,7 +28,7 @@ from nbio.verify.expr import (
     rewrite,
     substitute,
 )
-from nbio.verify.spec import Action, Model, Property, Update, Variable, expand
+from nbio.verify.spec import Action, Model, Property, Variable, expand
 
 State = tuple[int, ...]
 

@@ -403,7 +403,7 @@ class Model:
         self._property(name, "sometimes", holds, because)
 
     def leads_to(self, name: str, premise: BoolLike, then: BoolLike, because: str) -> None:
-        """Whenever ``premise`` holds, ``then`` holds there or later, under the declared fairness."""
+        """Wherever ``premise`` holds, ``then`` holds there or later, under declared fairness."""
         if not because:
             raise ModelError(f"{caller()}: property {name} needs a reason (because=...)")
         self.properties.append(

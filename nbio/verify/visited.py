@@ -10,7 +10,7 @@ a counterexample is rebuilt from the levels, without a parent pointer per state.
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from nbio.verify.packing import Words
 DENSE_LIMIT: Final = 1 << 28
 """Largest range of packed values for which a byte each is spent."""
 _FREE: Final = -1
+N = TypeVar("N", bound=np.generic)
 _MIX: Final = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9)
 
 
@@ -53,10 +54,12 @@ class _Rows:
         return self._data.nbytes
 
     def get(self, start: int, stop: int) -> Words:
-        return self._data[:, start:stop].astype(np.uint64, copy=False)
+        rows: Words = self._data[:, start:stop].astype(np.uint64, copy=False)
+        return rows
 
     def at(self, word: int, ids: NDArray[np.intp]) -> NDArray[np.unsignedinteger]:
-        return self._data[word, ids]
+        found: NDArray[np.unsignedinteger] = self._data[word, ids]
+        return found
 
     def append(self, words: Words) -> None:
         stop = self.count + words.shape[1]
@@ -196,7 +199,7 @@ class HashedSet:
                 ids, place = ids[lost], (place[lost] + 1) & mask
 
 
-def unique(values: NDArray[np.generic]) -> NDArray[np.generic]:
+def unique(values: NDArray[N]) -> NDArray[N]:
     """Sorted distinct values (np.unique without its overheads)."""
     if values.size < 2:
         return values
@@ -209,10 +212,11 @@ def unique(values: NDArray[np.generic]) -> NDArray[np.generic]:
 
 def _mixed(words: Words) -> NDArray[np.uint64]:
     """A 64-bit mix of a state's words (multiply-xorshift); only says where to look first."""
-    h = words[0] * np.uint64(_MIX[0])
+    h: NDArray[np.uint64] = words[0] * np.uint64(_MIX[0])
     for w in range(1, words.shape[0]):
         h ^= h >> np.uint64(29)
         h = (h + words[w]) * np.uint64(_MIX[1])
     h ^= h >> np.uint64(32)
     h *= np.uint64(_MIX[1])
-    return h ^ (h >> np.uint64(29))
+    h ^= h >> np.uint64(29)
+    return h

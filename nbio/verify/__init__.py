@@ -1,0 +1,87 @@
+"""A model checker for pool lifecycles and other small concurrent protocols, in plain Python.
+
+    from nbio.verify import Model, Step, check
+
+A :class:`Model` has variables, parameterised actions and properties; :func:`check` visits every
+reachable state and says, for each property, CONFIRMED, REFUTED (with a shortest counterexample) or
+UNKNOWN. A :class:`Machine` states one object's lifecycle as a decision table, to be woven into
+a model and emitted as Python. Needs NumPy: ``pip install nbio[verify]``.
+"""
+
+try:
+    import numpy as _numpy  # noqa: F401  (asked for here, so that its absence is told plainly)
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError("nbio.verify needs NumPy: pip install 'nbio[verify]'") from error
+
+from nbio.verify.check import PropertyResult, Report, check
+from nbio.verify.emit import emit_machine
+from nbio.verify.engine import (
+    Bounds,
+    Exploration,
+    Progress,
+    Search,
+    Trace,
+    TraceStep,
+    Verdict,
+    replay,
+    shortest_trace,
+)
+from nbio.verify.expr import (
+    BoolExpr,
+    BoolLike,
+    IntExpr,
+    IntLike,
+    ModelError,
+    all_of,
+    any_of,
+    implies,
+    ite,
+    maximum,
+    minimum,
+)
+from nbio.verify.machine import Applied, Event, Machine, Rule
+from nbio.verify.program import Program, State
+from nbio.verify.report import render
+from nbio.verify.spec import BoolArray, Index, IntArray, Model, Step, count, exists, forall
+
+__all__ = [
+    "Applied",
+    "BoolArray",
+    "BoolExpr",
+    "BoolLike",
+    "Bounds",
+    "Event",
+    "Exploration",
+    "Index",
+    "IntArray",
+    "IntExpr",
+    "IntLike",
+    "Machine",
+    "Model",
+    "ModelError",
+    "Program",
+    "Progress",
+    "PropertyResult",
+    "Report",
+    "Rule",
+    "Search",
+    "State",
+    "Step",
+    "Trace",
+    "TraceStep",
+    "Verdict",
+    "all_of",
+    "any_of",
+    "check",
+    "count",
+    "emit_machine",
+    "exists",
+    "forall",
+    "implies",
+    "ite",
+    "maximum",
+    "minimum",
+    "render",
+    "replay",
+    "shortest_trace",
+]
