@@ -29,6 +29,10 @@ class ModelError(Exception):
     """A model says something that cannot be meant; the message names the place."""
 
 
+class NoValueError(ModelError, TypeError):
+    """A node was asked for a value. A TypeError, so that what probes with hash() moves on."""
+
+
 def caller() -> str:
     """``file:line`` of the nearest frame outside this package, for error messages."""
     frame = sys._getframe(1)
@@ -51,7 +55,7 @@ class Expr:
     uid: int
 
     def _refuse(self, use: str, instead: str) -> NoReturn:
-        raise ModelError(
+        raise NoValueError(
             f"{caller()}: {use} asks the expression {self} for a value, but it is part of a model "
             f"and has none yet. {instead}"
         )
