@@ -93,8 +93,8 @@ class AsgiExchange(Exchange):
             scope["state"] = site.state.copy()
         return scope
 
-    async def call(self) -> None:
-        await self._site.app(self.scope(), self.receive, self.send)
+    def call(self) -> Awaitable[None]:
+        return self._site.app(self.scope(), self.receive, self.send)
 
     async def receive(self) -> Message:
         """The `receive` of ASGI: pieces of the body, each at most a block, then the disconnect."""
@@ -125,28 +125,31 @@ class AsgiExchange(Exchange):
         if self.disconnected:
             raise ClientDisconnected("the client is gone")
         kind = message["type"]
-        if kind == "http.response.body":
-            await self._send_body(message)
-        elif kind == "http.response.start":
+        if kind == "http.response.start":
             if self._start is not None:
                 raise ResponseError("http.response.start was sent already; send it once")
             self._start = (message["status"], message.get("headers", ()))
+        elif kind == "http.response.body":
+            data = message.get("body", b"")
+            if type(data) is not bytes:
+                data = as_bytes(data)
+            self._send_body(data, not message.get("more_body", False))
+            if self.wire.write_paused and not self.complete:
+                await self.wire.drained()
         else:
             raise ResponseError(
                 f"a message of type {kind!r} can't be sent here, only "
                 "'http.response.start' and then 'http.response.body'"
             )
 
-    async def _send_body(self, message: Message) -> None:
-        if self._start is None:
+    def _send_body(self, data: bytes, last: bool) -> None:
+        if self.framing is not None:
+            if self.complete:
+                raise ResponseError("http.response.body after the one without more_body")
+            self.send_piece(data, last=last)
+        elif self._start is None:
             raise ResponseError("http.response.body before http.response.start")
-        if self.complete:
-            raise ResponseError("http.response.body after the one without more_body")
-        data = message.get("body", b"")
-        if type(data) is not bytes:
-            data = as_bytes(data)
-        last = not message.get("more_body", False)
-        if self.framing is None:
+        else:
             status, headers = self._start
             try:
                 self.start(status, headers, data, last=last)
@@ -155,12 +158,8 @@ class AsgiExchange(Exchange):
                     "http.response.start needs an int status and headers that are pairs of "
                     f"bytes: {error}"
                 ) from error
-        else:
-            self.send_piece(data, last=last)
         if last:
             self.finish()
-        elif self.wire.write_paused:
-            await self.wire.drained()
 
 
 def as_bytes(data: object) -> bytes:
@@ -168,3 +167,10 @@ def as_bytes(data: object) -> bytes:
     if isinstance(data, bytes | bytearray | memoryview):
         return bytes(data)
     raise ResponseError(f"the body of a message is bytes, not {type(data).__name__}")
+
+
+def address(value: object) -> Address | None:
+    """A socket's name as ASGI has it; None for an unnamed Unix socket."""
+    if isinstance(value, tuple):
+        return (value[0], value[1])
+    return (value, None) if isinstance(value, str) and value else None

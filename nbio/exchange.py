@@ -6,6 +6,7 @@ is the small `Wire` below, so an exchange can be tested without a socket.
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from typing import Protocol
 
 from nbio.body import BodyReader
@@ -84,7 +85,7 @@ class Exchange:
         finally:
             self.close()
 
-    async def call(self) -> None:
+    def call(self) -> Awaitable[None]:
         """Call the application and send what it answers."""
         raise NotImplementedError
 

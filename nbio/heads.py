@@ -71,7 +71,8 @@ class RequestHead:
 TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 
 # What nearly every request line looks like: origin-form, a version that is served as such.
-_LINE: Final = re.compile(rb"([A-Z\-]+) (/" + TARGET + rb"*) HTTP/(1\.[01])\r\n")
+# The path ends at the first `?`.
+_LINE: Final = re.compile(rb"([A-Z\-]+) (/[!$-;=@-~]*)\??(" + TARGET + rb"*) HTTP/(1\.[01])\r\n")
 _ANY_LINE: Final = re.compile(rb"(" + TOKEN + rb") (" + TARGET + rb"+) HTTP/([0-9])\.([0-9])\r\n")
 
 # The fields that say how the message is framed, where it goes, or what becomes of the
@@ -127,20 +128,25 @@ class HeadParser:
         authority = b""
         match = _LINE.match(head)
         if match is not None:
-            method, target, version = match.groups()
+            method, path, query, version = match.groups()
             if match.end() - 2 > self.max_line:
                 raise Refusal(414, f"the request line is longer than {self.max_line} bytes")
         else:
             method, target, version, authority, head = self._odd_line(head)
-        if not self._tokenize(head):
+            path, _, query = target.partition(b"?")
+        headers: list[tuple[bytes, bytes]] = []
+        self._headers = headers
+        self._special = []
+        try:
+            self._parser.feed_data(head)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             # Perhaps only because of what the message before left in the parser.
             self._renew()
-            self._tokenize(head, final=True)
-        headers = self._headers
+            self._tokenize(head)
+            headers = self._headers
         if len(headers) > self.max_fields:
             self._renew()
             raise Refusal(431, f"the head has more than {self.max_fields} fields")
-        path, _, query = target.partition(b"?")
         name = self._methods.get(method)
         if name is None:
             # llhttp knew it, so these can't be many.
@@ -162,8 +168,8 @@ class HeadParser:
     def _renew(self) -> None:
         self._parser = httptools.HttpRequestParser(self)
 
-    def _tokenize(self, head: bytes, *, final: bool = False) -> bool:
-        """Feed llhttp; False, or if `final` a Refusal, when it objects."""
+    def _tokenize(self, head: bytes) -> None:
+        """Feed a fresh parser; raise a Refusal when it objects."""
         self._headers = []
         self._special = []
         try:
@@ -172,11 +178,8 @@ class HeadParser:
             # An offer to switch protocols, which a server may ignore (RFC 9110, 7.8).
             self._renew()
         except httptools.HttpParserError as error:
-            if not final:
-                return False
             self._renew()
             raise objection(error) from None
-        return True
 
     def _odd_line(self, head: bytes) -> tuple[bytes, bytes, bytes, bytes, bytes]:
         """Method, target, version, authority, and the head as llhttp should see it."""

@@ -3,6 +3,7 @@
 A plain `def` works too; it runs in a worker thread.
 """
 
+import functools
 import inspect
 import threading
 from collections.abc import AsyncIterable, Awaitable, Callable
@@ -100,15 +101,24 @@ class Response:
     def encoded_headers(self) -> RawHeaders:
         """The fields as they are sent."""
         kind = self.media_type
-        raw = encode(self.headers) if self.headers else []
         if kind is None and isinstance(self.body, str):
             kind = TEXT
+        if not self.headers:
+            return content_type(kind) if kind is not None else ()
+        raw = encode(self.headers)
         if kind is not None and not any(name.lower() == b"content-type" for name, _ in raw):
-            raw.insert(0, (b"content-type", kind.encode("latin-1")))
+            return (*content_type(kind), *raw)
         return raw
 
 
 TEXT = "text/plain; charset=utf-8"
+
+
+@functools.lru_cache(maxsize=256)
+def content_type(kind: str) -> tuple[tuple[bytes, bytes], ...]:
+    """The field for a media type; a server has few of them."""
+    return ((b"content-type", kind.encode("latin-1")),)
+
 
 AsyncHandler: TypeAlias = Callable[[Request], Awaitable[Response]]
 SyncHandler: TypeAlias = Callable[[Request], Response]
@@ -209,8 +219,9 @@ class NativeExchange(Exchange):
         return self.body
 
     def close(self) -> None:
-        with _opening:
-            self._over = True
+        # No lock: open_body stores the body before it looks at this, we do the reverse, so one
+        # of the two sees the other's, and releasing twice does no harm.
+        self._over = True
         super().close()
 
     async def call(self) -> None:

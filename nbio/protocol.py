@@ -6,65 +6,53 @@ at a time; the next request's head is parsed when the response before it is comp
 """
 
 import asyncio
+import socket
+import struct
 from typing import Final
 
-from nbio.asgi import Address
+from nbio.asgi import Address, address
 from nbio.body import BodyReader
-from nbio.errors import (
-    BodyDisconnected,
-    BodyError,
-    BodyProtocolError,
-    BodyTooLarge,
-    PoolExhausted,
-)
+from nbio.errors import PoolExhausted
 from nbio.exchange import Exchange
 from nbio.heads import Refusal, RequestHead
-from nbio.http1 import COMPLETE, HEAD, Receiver
+from nbio.http1 import COMPLETE, HEAD
 from nbio.hub import NEVER, Hub
 from nbio.responses import refusal
+from nbio.sending import Sending
+from nbio.verdicts import body_error, disconnected, verdict
 
 DIRECT: Final = 16384
 """So many bytes of a body must be missing for the kernel to write into a block of its own."""
 
-BATCH: Final = 65536
-"""Responses to pipelined requests are held back up to this many bytes, to be one write."""
+
+RESET: Final = struct.pack("ii", 1, 0)
+"""A socket that lingers for no time ends with a reset."""
 
 
-class Connection(asyncio.BufferedProtocol):
+class Connection(Sending):
     """One connection of a client."""
 
     __slots__ = (
-        "_batch_seen",
         "_client",
         "_dropped",
         "_eof",
         "_filling",
         "_head_begun",
-        "_hub",
-        "_lingering",
         "_mark",
-        "_out",
         "_paused",
-        "_receiver",
         "_server",
-        "_transport",
-        "_waiters",
         "body",
         "deadline",
         "exchange",
-        "write_paused",
     )
-    _transport: asyncio.Transport
 
     def __init__(self, hub: Hub) -> None:
-        self._hub = hub
-        self._receiver = Receiver(hub.config, hub.heads)
+        super().__init__(hub)
         # The exchange whose response isn't complete yet.
         self.exchange: Exchange | None = None
         # The body being received; it may outlive the exchange, to be drained or detached.
         self.body: BodyReader | None = None
         self.deadline = NEVER
-        self.write_paused = False
         self._client: Address | None = None
         self._server: Address | None = None
         self._head_begun = False
@@ -72,15 +60,9 @@ class Connection(asyncio.BufferedProtocol):
         self._filling = False
         self._paused = False
         self._eof = False
-        # The last response is out: what still arrives is thrown away until the client closes.
-        self._lingering = False
         # Bytes of unread bodies thrown away, and of the body in body_timeout's last period.
         self._dropped = 0
         self._mark = 0
-        # Responses held back because more requests have arrived already.
-        self._out: list[bytes] = []
-        self._batch_seen = 0
-        self._waiters: list[asyncio.Future[None]] = []
 
     # Called by the loop.
 
@@ -294,55 +276,7 @@ class Connection(asyncio.BufferedProtocol):
         if body is not None:
             body.fail(body_error(status, why, body.request, gone))
 
-    # Sending.
-
-    def write(self, data: bytes) -> None:
-        if self._lingering:
-            return
-        if self._receiver.pending or self._out:
-            self._hold(data)
-        else:
-            self._transport.write(data)
-
-    def _hold(self, data: bytes) -> None:
-        """More requests have arrived already: their responses may go out in one write."""
-        out = self._out
-        out.append(data)
-        if len(out) == 1:
-            self._batch_seen = 0
-            self._hub.loop.call_soon(self._flush_batch)
-        if len(data) > BATCH // 8:
-            self._flush()
-
-    def _flush_batch(self) -> None:
-        """Wait for more as long as each turn of the loop brings more."""
-        out = self._out
-        if len(out) > self._batch_seen and sum(map(len, out)) < BATCH and self._receiver.pending:
-            self._batch_seen = len(out)
-            self._hub.loop.call_soon(self._flush_batch)
-        else:
-            self._flush()
-
-    def _flush(self) -> None:
-        out = self._out
-        if out:
-            data = b"".join(out)
-            out.clear()
-            self._transport.write(data)
-
-    def drained(self) -> asyncio.Future[None]:
-        waiter: asyncio.Future[None] = self._hub.loop.create_future()
-        if self.write_paused:
-            self._waiters.append(waiter)
-        else:
-            waiter.set_result(None)
-        return waiter
-
-    def _wake_writers(self) -> None:
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+    # Ending.
 
     def common_fields(self) -> bytes:
         return self._hub.common
@@ -353,8 +287,6 @@ class Connection(asyncio.BufferedProtocol):
         if not complete or self.body is None or self.body.detached:
             return True
         return self._receiver.remaining <= self._hub.config.max_drain
-
-    # Ending.
 
     def done(self, exchange: Exchange) -> None:
         if self.exchange is not exchange:
@@ -398,8 +330,12 @@ class Connection(asyncio.BufferedProtocol):
         self._hub.ended(exchange)
 
     def abort(self) -> None:
+        # By a reset: a mere end would look like the end of an HTTP/1.0 response.
         self._flush()
         self._lingering = True
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self._transport.abort()
 
     def _close(self, *, clean: bool = True) -> None:
@@ -474,32 +410,3 @@ class Connection(asyncio.BufferedProtocol):
             self._body_deadline()
         else:
             self._refuse_body(Refusal(408, "the request's body came too slowly"))
-
-
-def address(value: object) -> Address | None:
-    """A socket's name as ASGI has it; None for an unnamed Unix socket."""
-    if isinstance(value, tuple):
-        return (value[0], value[1])
-    return (value, None) if isinstance(value, str) and value else None
-
-
-def verdict(error: Exception) -> tuple[int, str]:
-    """Status and reason of what went wrong while receiving."""
-    if isinstance(error, Refusal):
-        return error.status, str(error)
-    return 503, "the server has no room for the body"
-
-
-def disconnected(request: str) -> BodyDisconnected:
-    """The error for a body whose client is gone."""
-    return BodyDisconnected(
-        f"the client of {request!r} disconnected before its body was complete", request=request
-    )
-
-
-def body_error(status: int, why: str, request: str, gone: bool) -> BodyError:
-    """The error that a reader of a refused body gets."""
-    if gone or status == 408:
-        return disconnected(request)
-    kind = BodyTooLarge if status == 413 else BodyProtocolError
-    return kind(f"the body of {request!r} was refused: {why}", request=request)

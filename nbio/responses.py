@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from nbio.errors import NbioError
 from nbio.heads import TOKEN
@@ -24,7 +24,9 @@ class ResponseError(NbioError):
 
 
 STATUS_LINES: Final[dict[int, bytes]] = {
-    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
+    for status in HTTPStatus
+    if status >= 200
 }
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -34,26 +36,73 @@ LAST_CHUNK: Final = b"0\r\n\r\n"
 _OURS: Final = frozenset(
     [b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"date", b"server"]
 )
+# Of these the server's value gives way to the application's.
+_ALWAYS: Final = frozenset([b"date", b"server"])
 _NAME: Final = re.compile(TOKEN)
 _KNOWN_NAMES = 1024
-_names: set[bytes] = set()
+_plain: set[bytes] = set()
 
 
 def status_line(status: int) -> bytes:
-    """The status line. Raises ResponseError unless this is a final status."""
-    line = STATUS_LINES.get(status)
+    """The line of a status without a name. Raises ResponseError unless it is a final status."""
     if not 200 <= status <= 999:
         raise ResponseError(f"a response has a status between 200 and 999, not {status!r}")
-    return line if line is not None else b"HTTP/1.1 %d \r\n" % status
+    return b"HTTP/1.1 %d \r\n" % status
 
 
-def check_name(name: bytes) -> None:
-    """Raise ResponseError unless this is a field name. Remembers good ones, within bounds."""
+def check_name(name: bytes) -> bytes:
+    """Return the name in lower case. Remembers the ones of no meaning here, within bounds.
+
+    Raises ResponseError unless this is a field name.
+    """
     if _NAME.fullmatch(name) is None:
         raise ResponseError(f"a field name is a token, not {name!r}")
-    if len(_names) >= _KNOWN_NAMES:
-        _names.clear()
-    _names.add(name)
+    lower = name.lower()
+    if lower not in _OURS:
+        if len(_plain) >= _KNOWN_NAMES:
+            _plain.clear()
+        _plain.add(name)
+    return lower
+
+
+class Encoded(NamedTuple):
+    """A status line and fields as bytes, and what they say about the framing."""
+
+    block: bytes
+    # The application's Content-Length, or -1.
+    declared: int
+    # Whether it asked for the connection to be closed.
+    close: bool
+    # Which of the server's own fields it replaces.
+    overrides: tuple[bytes, ...]
+
+
+_KNOWN_HEADS = 512
+_KNOWN_SIZE = 1024
+_encoded: dict[tuple[int, tuple[tuple[bytes, bytes], ...]], Encoded] = {}
+
+
+def encode_fields(status: int, headers: RawHeaders) -> Encoded:
+    """Encode and check a status line and fields. Raises ResponseError."""
+    parts = [STATUS_LINES.get(status) or status_line(status)]
+    declared = -1
+    close = False
+    overrides: tuple[bytes, ...] = ()
+    for name, value in headers:
+        lower = name if name in _plain else check_name(name)
+        if lower == b"content-length":
+            declared = declared_length(value, declared)
+        elif lower == b"connection":
+            close = close or b"close" in value.lower()
+        elif lower not in _OURS or lower in _ALWAYS:
+            parts.append(b"%b: %b\r\n" % (name, value))
+            if lower in _ALWAYS:
+                overrides = (*overrides, lower)
+    block = b"".join(parts)
+    count = len(parts)
+    if block.count(b"\n") != count or block.count(b"\r") != count or b"\0" in block:
+        raise ResponseError("a field value with CR, LF or NUL would split the response")
+    return Encoded(block, declared, close, overrides)
 
 
 class Framing:
@@ -75,33 +124,25 @@ class Framing:
         `size` is the whole body's length, -1 while unknown; `always` the fields every response
         has (Date, Server). Raises ResponseError for what can't be sent.
         """
-        parts = [status_line(status)]
-        declared = -1
-        count = 1
-        for name, value in headers:
-            if name not in _names:
-                check_name(name)
-            lower = name.lower()
-            if lower in _OURS:
-                if lower == b"content-length":
-                    declared = declared_length(value, declared)
-                    continue
-                if lower == b"connection":
-                    self.keep_alive = self.keep_alive and b"close" not in value.lower()
-                    continue
-                if lower != b"date" and lower != b"server":
-                    continue
-                always = without(always, lower)
-            count += 1
-            parts.append(b"%b: %b\r\n" % (name, value))
-        block = b"".join(parts)
-        if block.count(b"\n") != count or block.count(b"\r") != count or b"\0" in block:
-            raise ResponseError("a field value with CR, LF or NUL would split the response")
-        return b"%b%b%b\r\n" % (
-            block,
-            always,
-            self._decide(status, declared, size, method, version),
-        )
+        fields = tuple(headers)
+        key = (status, fields)
+        try:
+            encoded = _encoded.get(key)
+        except TypeError:
+            # Pairs that are lists can't be looked up.
+            encoded = encode_fields(status, fields)
+        if encoded is None:
+            encoded = encode_fields(status, fields)
+            if len(_encoded) >= _KNOWN_HEADS:
+                _encoded.clear()
+            if len(encoded.block) <= _KNOWN_SIZE:
+                _encoded[key] = encoded
+        if encoded.close:
+            self.keep_alive = False
+        for name in encoded.overrides:
+            always = without(always, name)
+        framing = self._decide(status, encoded.declared, size, method, version)
+        return b"%b%b%b\r\n" % (encoded.block, always, framing)
 
     def _decide(self, status: int, declared: int, size: int, method: str, version: str) -> bytes:
         """Choose the framing; return the fields that say so."""
@@ -169,4 +210,4 @@ def refusal(status: int, why: str, always: bytes) -> bytes:
     return (
         b"%b%bcontent-type: text/plain; charset=utf-8\r\n"
         b"content-length: %d\r\nconnection: close\r\n\r\n%b"
-    ) % (status_line(status), always, len(body), body)
+    ) % (STATUS_LINES[status], always, len(body), body)

@@ -1,0 +1,86 @@
+"""The sending half of a connection: one write a response, one for many pipelined ones."""
+
+import asyncio
+from typing import Final
+
+from nbio.http1 import Receiver
+from nbio.hub import Hub
+
+BATCH: Final = 65536
+"""Responses to pipelined requests are held back up to this many bytes, to be one write."""
+
+
+class Sending(asyncio.BufferedProtocol):
+    """What `Connection` sends with. Its transport is set when the connection is made."""
+
+    __slots__ = (
+        "_batch_seen",
+        "_hub",
+        "_lingering",
+        "_out",
+        "_receiver",
+        "_transport",
+        "_waiters",
+        "write_paused",
+    )
+    _transport: asyncio.Transport
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._receiver = Receiver(hub.config, hub.heads)
+        # The last response is out: nothing more is sent, and what still arrives is thrown away
+        # until the client closes.
+        self._lingering = False
+        self.write_paused = False
+        # Responses held back because more requests have arrived already.
+        self._out: list[bytes] = []
+        self._batch_seen = 0
+        self._waiters: list[asyncio.Future[None]] = []
+
+    def write(self, data: bytes) -> None:
+        if self._lingering:
+            return
+        if self._receiver.pending or self._out:
+            self._hold(data)
+        else:
+            self._transport.write(data)
+
+    def _hold(self, data: bytes) -> None:
+        """More requests have arrived already: their responses may go out in one write."""
+        out = self._out
+        out.append(data)
+        if len(out) == 1:
+            self._batch_seen = 0
+            self._hub.loop.call_soon(self._flush_batch)
+        if len(data) > BATCH // 8:
+            self._flush()
+
+    def _flush_batch(self) -> None:
+        """Wait for more as long as each turn of the loop brings more."""
+        out = self._out
+        if len(out) > self._batch_seen and sum(map(len, out)) < BATCH and self._receiver.pending:
+            self._batch_seen = len(out)
+            self._hub.loop.call_soon(self._flush_batch)
+        else:
+            self._flush()
+
+    def _flush(self) -> None:
+        out = self._out
+        if out:
+            data = b"".join(out)
+            out.clear()
+            self._transport.write(data)
+
+    def drained(self) -> asyncio.Future[None]:
+        waiter: asyncio.Future[None] = self._hub.loop.create_future()
+        if self.write_paused:
+            self._waiters.append(waiter)
+        else:
+            waiter.set_result(None)
+        return waiter
+
+    def _wake_writers(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
