@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 from model import claims, emit
 from nbio.verify.engine import Verdict
-from proofs import mutants
+from proofs import mutants, paths
 from proofs.ledger import Row, worst
 
 Section = Callable[[], Iterable[Row]]
@@ -60,7 +60,12 @@ def broken() -> Iterable[Row]:
     yield mutants.row()
 
 
-SECTIONS: dict[str, Section] = {"emitted": emitted, "claims": claimed, "mutants": broken}
+SECTIONS: dict[str, Section] = {
+    "emitted": emitted,
+    "contracts": paths.rows,
+    "claims": claimed,
+    "mutants": broken,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
