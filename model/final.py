@@ -10,7 +10,17 @@ its outcome is judged all the same.
 from model import judges
 from model.lifecycle import SLOT, Lease, Outcome
 from model.world import Bounds, Doing, Phase, Seen, Wire, World
-from nbio.verify.expr import BoolExpr, BoolLike, IntExpr, any_of, as_bool, as_int, boolean, integer
+from nbio.verify.expr import (
+    BoolExpr,
+    BoolLike,
+    IntExpr,
+    any_of,
+    as_bool,
+    as_int,
+    boolean,
+    integer,
+    ite,
+)
 from nbio.verify.machine import Machine
 from nbio.verify.spec import Model, Step, exists, forall
 
@@ -136,20 +146,11 @@ def reader_steps(w: World) -> None:
 
     @m.action(p=w.party, f=w.view, actor="party {p}", say="party {p}: next view, keeps {f}")
     def viewed(do: Step, p: IntExpr, f: IntExpr) -> None:
-        k = w.current[p]
         do.when(w.doing[p] == Doing.VIEWING, w.may_act(p), (f == 0) | (p < w.keeper.size))
         do.when((f == 0) | (w.kept[p] == 0))
-        keeps = f == 1
-
-        def seen(j: IntExpr) -> BoolExpr:
-            return w.seen(j, but=p) | (keeps & (j == k))
-
-        outcome = w.event(do, w.request_of(p), "unlease", seen, freed=1, low=w.low).outcome
-        _return_block(w, do, p, outcome, True, seen)
-        do.set(w.kept[p], k + 1, keeps & (p < w.keeper.size))
-        g.collect(do, k, ~keeps & ~w.seen(k, but=p))
+        do.set(w.kept[p], w.current[p] + 1, (f == 1) & (p < w.keeper.size))
+        _end_view(w, do, p, f == 1)
         do.set(w.doing[p], Doing.IDLE)
-        do.set(w.current[p], 0)
 
     @m.action(i=w.keeper, actor="party {i}", say="party {i}: lets go of the view it kept")
     def forget(do: Step, i: IntExpr) -> None:
@@ -157,8 +158,21 @@ def reader_steps(w: World) -> None:
         do.when(w.kept[i] > 0)
         do.set(w.kept[i], 0)
         others = exists(w.keeper, lambda j: (j != i) & (w.kept[j] == k + 1))
-        looked = exists(w.party, lambda p: (w.doing[p] == Doing.VIEWING) & (w.current[p] == k))
+        looked = exists(w.party, lambda p: w.views(p, k))
         g.collect(do, k, ~others & ~looked)
+
+
+def _end_view(w: World, do: Step, p: IntExpr, keeps: BoolLike) -> None:
+    """Party ``p``'s iterator gives its lease and its view back; ``keeps``: a slice stays alive."""
+    k = w.current[p]
+
+    def seen(j: IntExpr) -> BoolExpr:
+        return w.seen(j, but=p) | (boolean(keeps) & (j == k))
+
+    outcome = w.event(do, w.request_of(p), "unlease", seen, freed=1, low=w.low).outcome
+    _return_block(w, do, p, outcome, True, seen)
+    w.ground.collect(do, k, ~seen(k))
+    do.set(w.current[p], 0)
 
 
 def _return_block(
@@ -208,15 +222,19 @@ def ending_steps(w: World) -> None:
 
     @m.action(p=w.party, actor="party {p}", say="party {p}: drops the handle")
     def drop(do: Step, p: IntExpr) -> None:
-        r, k = w.request_of(p), w.current[p]
+        r = w.request_of(p)
         looked = w.doing[p] == Doing.VIEWING
         # A handler's task is gone after the release; what it may leave is an unfinished iterator.
         handler = w.is_handler(p) & (w.phase[r] == Phase.OVER) & looked
         leftover = ~w.is_handler(p) & (w.phase[r] != Phase.NEW) & (w.doing[p] == Doing.IDLE)
         do.when(handler | leftover)
-        g.collect(do, k, looked & ~w.seen(k, but=p))
+        do.set(w.doing[p], ite(looked, integer(Doing.LEFT), integer(Doing.DROPPED)))
+
+    @m.action(p=w.party, actor="finalizer", say="finalizer: ends the iterator {p} dropped")
+    def drain(do: Step, p: IntExpr) -> None:
+        do.when(w.doing[p] == Doing.LEFT)
+        _end_view(w, do, p, False)
         do.set(w.doing[p], Doing.DROPPED)
-        do.set(w.current[p], 0)
 
     @m.action(r=w.request, actor="finalizer", say="finalizer: the handle of request {r} is garbage")
     def finalize(do: Step, r: IntExpr) -> None:

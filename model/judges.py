@@ -128,8 +128,9 @@ def valid(w: World, r: IntExpr) -> BoolExpr:
     return w.stamp[r] == as_int(w.of("generation", w.handle[r]))
 
 
+OVER = 2
 WIRE_MORE, WIRE_ENDED, WIRE_CUT = 0, 1, 2
-IDLE, WAITING, COPYING, VIEWING = 0, 1, 2, 3
+IDLE, WAITING, COPYING, VIEWING, LEFT = 0, 1, 2, 3, 5
 
 
 def declare(w: World) -> None:
@@ -158,7 +159,7 @@ def _contents(w: World) -> None:
 
 
 def _books(w: World) -> None:
-    """P8, R1, E1 and the state form of P11: the slots' fields against what really is."""
+    """P8, R1, E1, V1 and the state form of P11: the slots' fields against what really is."""
     m, g = w.m, w.ground
     m.always("P8", implies(quiet(w), g.all_back()), "when all is over every slot and block is back")
 
@@ -177,16 +178,21 @@ def _books(w: World) -> None:
 
             return exists(w.party, mine)
 
-        leased, kept = as_int(w.of("leased", s)), as_bool(w.of("detached", s))
+        leased = as_int(w.of("leased", s))
         copy, view = leased == Lease.COPY, leased == Lease.VIEW
         return all_of(
             copy == does(COPYING),
-            implies(does(VIEWING), view),
-            implies(view & ~kept, does(VIEWING)),
+            view == (does(VIEWING) | does(LEFT)),
             as_bool(w.of("waiting", s)) == does(WAITING),
         )
 
     m.always("E1", forall(w.slot, somebody), "a lease or a waiter on the slot is somebody's")
+
+    def revoked(r: IntExpr) -> BoolExpr:
+        view = as_int(w.of("leased", w.handle[r])) == Lease.VIEW
+        return implies((w.phase[r] == OVER) & valid(w, r) & view, w.owned[r])
+
+    m.always("V1", forall(w.request, revoked), "an iterator's lease ends with its request")
 
     def told(r: IntExpr) -> BoolExpr:
         s = w.handle[r]

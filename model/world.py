@@ -50,13 +50,17 @@ class Wire(IntEnum):
 
 
 class Doing(IntEnum):
-    """What a party is doing with its handle."""
+    """What a party is doing with its handle.
+
+    LEFT: it dropped an iterator between two steps; the finalizer queue still has that.
+    """
 
     IDLE = 0
     WAITING = 1
     COPYING = 2
     VIEWING = 3
     DROPPED = 4
+    LEFT = 5
 
 
 @dataclass(frozen=True)
@@ -151,11 +155,15 @@ class World:
         """A view of block ``k`` is alive (not counting the one that party ``but`` iterates)."""
 
         def looks(p: IntExpr) -> BoolExpr:
-            other: BoolLike = True if but is None else p != but
-            return (self.doing[p] == Doing.VIEWING) & (self.current[p] == k) & other
+            return self.views(p, k) & (True if but is None else p != but)
 
         kept = exists(self.keeper, lambda i: self.kept[i] == k + 1)
         return exists(self.party, looks) | kept
+
+    def views(self, p: IntExpr, k: IntExpr) -> BoolExpr:
+        """The iterator of party ``p`` has a view of block ``k``, perhaps dropped with it."""
+        iterates = (self.doing[p] == Doing.VIEWING) | (self.doing[p] == Doing.LEFT)
+        return iterates & (self.current[p] == k)
 
     def first_block(self, s: IntExpr) -> IntExpr:
         """The block of slot ``s`` that the next reader looks at."""

@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 from model import claims, emit
 from nbio.verify.engine import Verdict
-from proofs import mutants, paths
+from proofs import mutants, paths, refinement
 from proofs.ledger import Row, worst
 
 Section = Callable[[], Iterable[Row]]
@@ -63,6 +63,7 @@ def broken() -> Iterable[Row]:
 SECTIONS: dict[str, Section] = {
     "emitted": emitted,
     "contracts": paths.rows,
+    "refinement": refinement.rows,
     "claims": claimed,
     "mutants": broken,
 }

@@ -28,6 +28,7 @@ EQUIVALENT = {
     "unlease RECYCLED forgets waiting": "a slot with a lease out has no waiter (E1)",
     "unlease RECYCLED forgets paused": "the close that led to CLOSING cleared it (L3s)",
     "close RECYCLED forgets leased": "the rule above it took every case with a lease out",
+    "finalize RECYCLED forgets leased": "a handle nobody can reach has no lease out (E1)",
     "finalize RECYCLED forgets waiting": "a handle nobody can reach has no waiter (E1)",
     "finalize RECYCLED forgets generation": "a handle nobody can reach can't be presented again",
 }
