@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from model.final import final
 from model.historic import f1, v1_5_11
 from nbio.verify.expr import ModelError
-from nbio.verify.spec import Model
+from nbio.verify.spec import Model, Property
 
 Factory = Callable[..., Model]
 
@@ -29,4 +29,13 @@ def build(name: str, constants: Mapping[str, int]) -> Model:
     for constant in constants:
         if constant not in known:
             raise ModelError(f"{name} has no constant {constant!r}; it has: {', '.join(known)}")
-    return factory(**constants)
+    model = factory(**constants)
+    model.properties.sort(key=_in_reading_order)
+    return model
+
+
+def _in_reading_order(prop: Property) -> tuple[bool, bool, str, int]:
+    """P1 to P12 first, as every design is judged by them; what must happen last."""
+    letters = prop.name.rstrip("0123456789")
+    number = prop.name[len(letters) :]
+    return prop.kind == "sometimes", letters != "P", letters, int(number or 0)
