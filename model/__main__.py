@@ -82,7 +82,7 @@ def _verify(args: argparse.Namespace) -> int:
     for claim in claims.load():
         if claim.tier != args.tier and not args.rewrite:
             continue
-        result = claims.recheck(claim)
+        result = claims.recheck(claim, whole=args.rewrite)
         checked.append(result)
         f = result.report.found
         mark = "NO" if result.differences else "ok"
