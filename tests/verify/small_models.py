@@ -88,9 +88,9 @@ class Parts:
     def place(self, params: list[IntExpr]) -> IntExpr:
         """An index: a parameter, a constant, or computed (and then perhaps outside the array)."""
         if params and self.pick(0, 2):
-            return params[0]
+            return params[0] + self.one([0, 0, 0, 1, -1])
         scalars = [Number(v, b, t) for v, b, t in self.numbers.values() if isinstance(v, IntExpr)]
-        if scalars and self.pick(0, 1):
+        if scalars and self.pick(0, 2):
             return scalars[0].small - self.pick(0, 1)
         return params[0] * 0 + self.pick(0, MEMBERS - 1) if params else integer(self.pick(0, 1))
 

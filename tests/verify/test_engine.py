@@ -20,6 +20,9 @@ from nbio.verify import (
     Step,
     Verdict,
     check,
+    forall,
+    maximum,
+    minimum,
     shortest_trace,
 )
 from nbio.verify import engine as engine_module
@@ -196,6 +199,24 @@ def test_a_computed_index_out_of_range_is_an_error_only_where_it_is_written() ->
     assert check(model(guarded=True)).verdict is Verdict.CONFIRMED
     with pytest.raises(ModelError, match=r"mark writes an array outside .* state \(place=1\)"):
         check(model(guarded=False))
+
+
+def test_a_read_outside_an_array_reads_the_nearest_cell() -> None:
+    m = Model("m")
+    i, place = m.index("i", 3), m.integer("place", -2, 4, choices=range(-2, 5))
+    numbers = m.integers("numbers", i, 0, 9, [7, 8, 9])
+    truths = m.booleans("truths", i, [True, False, True])
+    near = maximum(minimum(place, 2), 0)
+    m.always("numbers", numbers[place] == near + 7, because="computed index")
+    m.always("truths", truths[place] == (near != 1), because="computed index")
+    above = forall(i, lambda k: numbers[k + 1] == minimum(k + 8, 9))
+    m.always("numbers above", above, because="constant index, once written out")
+    below = forall(i, lambda k: numbers[k - 1] == maximum(k + 6, 7))
+    m.always("numbers below", below, because="constant index, once written out")
+    edges = forall(i, lambda k: truths[k + 1] == (k != 0))
+    m.always("truths outside", edges, because="constant index, once written out")
+    m.done(True)
+    assert check(m).verdict is Verdict.CONFIRMED
 
 
 def test_an_unknown_variable_is_named() -> None:
