@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 from model import claims, emit
 from nbio.verify.engine import Verdict
-from proofs import mutants, paths, refinement
+from proofs import mutants, paths, refinement, schedules
 from proofs.ledger import Row, worst
 
 Section = Callable[[], Iterable[Row]]
@@ -64,6 +64,7 @@ SECTIONS: dict[str, Section] = {
     "emitted": emitted,
     "contracts": paths.rows,
     "refinement": refinement.rows,
+    "schedules": schedules.rows,
     "claims": claimed,
     "mutants": broken,
 }
