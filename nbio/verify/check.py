@@ -20,7 +20,11 @@ from nbio.verify.spec import Model
 
 @dataclass(frozen=True)
 class PropertyResult:
-    """What one property came to. ``depth``: steps of the shortest counterexample (or witness)."""
+    """What one property came to. ``depth``: steps of the shortest counterexample (or witness).
+
+    ``lasso`` is set for a refuted ``leads_to``: after its last state the run goes on as it did
+    after state ``lasso`` of the trace, for ever (it stays, where that is the last state itself).
+    """
 
     name: str
     kind: str
@@ -28,6 +32,7 @@ class PropertyResult:
     verdict: Verdict
     depth: int | None = None
     trace: Trace = field(default_factory=list)
+    lasso: int | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,12 @@ def check(
     itself is wrong. ``until_refuted`` stops at the first violation (counts are then partial).
     """
     found = Search(model, bounds or Bounds(), progress, until_refuted=until_refuted).run()
-    results = [_judged(found, p.name, p.kind, p.because, traces) for p in model.properties]
+    results = [
+        _judged(found, p.name, p.kind, p.because, traces)
+        for p in model.properties
+        if p.kind != "leads_to"
+    ]
+    results += _live(found, bounds or Bounds())
     if model.checks_deadlock:
         because = "every state has a successor, or is done"
         results.append(_judged(found, DEADLOCK, "always", because, traces))
@@ -85,15 +95,43 @@ def _judged(found: Exploration, name: str, kind: str, because: str, traces: bool
     complete = not found.stopped
     if kind == "sometimes":
         verdict = Verdict.CONFIRMED if seen else Verdict.REFUTED if complete else Verdict.UNKNOWN
-    elif kind == "always":
-        verdict = Verdict.REFUTED if seen else Verdict.CONFIRMED if complete else Verdict.UNKNOWN
     else:
-        return PropertyResult(name, kind, because, Verdict.UNKNOWN)
+        verdict = Verdict.REFUTED if seen else Verdict.CONFIRMED if complete else Verdict.UNKNOWN
     depth = found.first[key][0] if seen else None
     told = traces and seen and kind == "always"
     return PropertyResult(
         name, kind, because, verdict, depth, shortest_trace(found, key) if told else []
     )
+
+
+def _live(found: Exploration, bounds: Bounds) -> list[PropertyResult]:
+    """Every ``leads_to``; UNKNOWN where the search, or the look at its graph, stopped early."""
+    wanted = [p for p in found.program.model.properties if p.kind == "leads_to"]
+    unknown = [PropertyResult(p.name, p.kind, p.because, Verdict.UNKNOWN) for p in wanted]
+    if found.stopped or not wanted:
+        return unknown
+    from nbio.verify.liveness import GaveUpError, Liveness
+
+    try:
+        graph = Liveness(found, bounds)
+        lassos = [(p, graph.violation(p)) for p in wanted]
+    except GaveUpError as error:
+        found.stopped = str(error)
+        return unknown
+    return [
+        PropertyResult(p.name, p.kind, p.because, Verdict.CONFIRMED)
+        if lasso is None
+        else PropertyResult(
+            p.name,
+            p.kind,
+            p.because,
+            Verdict.REFUTED,
+            len(lasso.trace) - 1,
+            lasso.trace,
+            lasso.start,
+        )
+        for p, lasso in lassos
+    ]
 
 
 def _warnings(found: Exploration) -> list[str]:

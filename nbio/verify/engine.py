@@ -100,6 +100,14 @@ class Exploration:
         """A packed state, unpacked."""
         return self.packing.unpack_one(words)
 
+    def words_at(self, number: int) -> tuple[int, ...]:
+        """The packed state that was found as number ``number``."""
+        return tuple(int(w) for w in self.visited.rows(number, number + 1)[:, 0])
+
+    def state_at(self, number: int) -> State:
+        """The state that was found as number ``number``."""
+        return self.state(self.words_at(number))
+
 
 class Search:
     """One breadth-first exploration of a model."""
@@ -288,9 +296,17 @@ Trace = list[TraceStep]
 
 def shortest_trace(found: Exploration, name: str) -> Trace:
     """The shortest way to the first state recorded under ``name``, re-run by the interpreter."""
-    depth, words = found.first[name]
+    return _trace(found, *found.first[name])
+
+
+def trace_to(found: Exploration, number: int) -> Trace:
+    """The shortest way to the state found as number ``number``."""
+    depth = int(np.searchsorted(found.levels, number, side="right")) - 1
+    return _trace(found, depth, found.words_at(number))
+
+
+def _trace(found: Exploration, depth: int, target: tuple[int, ...]) -> Trace:
     steps: Trace = []
-    target = words
     for level in range(depth, 0, -1):
         instance, before = _predecessor(found, level - 1, target)
         steps.append(TraceStep(instance, found.state(target)))

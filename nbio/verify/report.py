@@ -65,6 +65,10 @@ def story(report: Report, result: PropertyResult, command: str = "") -> str:
     steps = len(result.trace) - 1
     head = f"{result.name} is violated after {steps} steps: not {result.because!r}"
     lines = [head, *columns(report.found.program, result.trace)]
+    if result.lasso == steps:
+        lines.append("and there it stays, for ever")
+    elif result.lasso is not None:
+        lines.append(f"and so on for ever: after {steps} comes {result.lasso + 1} again")
     if command:
         lines.append(f"replay: {command}")
     return "\n".join(lines)

@@ -338,7 +338,9 @@ class Model:
     ) -> Callable[[Body], Body]:
         """Declare an action.
 
-        ``fair`` is ``""``, ``"weak"`` or ``"strong"``. ``never`` marks an attempt that the design
+        ``fair`` is ``""``, ``"weak"`` or ``"strong"``, of each value of the parameters by itself:
+        an instance that stays enabled (weak), or is enabled again and again (strong), is taken.
+        ``never`` marks an attempt that the design
         should always refuse: that it never happens is then no warning.
         """
 

@@ -41,6 +41,9 @@ class Visited(Protocol):
     def insert(self, words: Words) -> int:
         """Add a batch (duplicates allowed); how many were new."""
 
+    def find(self, words: Words) -> NDArray[np.intp]:
+        """The numbers of states that are all held; ValueError where one is not."""
+
 
 class _Rows:
     """States in the order found, one growing array a word."""
@@ -77,6 +80,7 @@ class DenseSet:
     def __init__(self, capacity: int) -> None:
         self._seen = np.zeros(capacity, dtype=np.bool_)
         self._rows = _Rows(1, np.uint32)
+        self._number: NDArray[np.int32] = np.empty(0, dtype=np.int32)
 
     @property
     def count(self) -> int:
@@ -84,7 +88,7 @@ class DenseSet:
 
     @property
     def bytes(self) -> int:
-        return self._seen.nbytes + self._rows.bytes
+        return self._seen.nbytes + self._number.nbytes + self._rows.bytes
 
     def rows(self, start: int, stop: int) -> Words:
         return self._rows.get(start, stop)
@@ -94,7 +98,15 @@ class DenseSet:
         fresh = unique(batch[~self._seen[batch]])
         self._seen[fresh] = True
         self._rows.append(fresh.astype(np.uint64)[None, :])
+        self._number = self._number[:0]
         return int(fresh.size)
+
+    def find(self, words: Words) -> NDArray[np.intp]:
+        if not self._number.size:
+            # Only liveness asks, and only of a finished search: the search itself needs no numbers.
+            self._number = np.full(self._seen.size, -1, dtype=np.int32)
+            self._number[self._rows.get(0, self.count)[0]] = np.arange(self.count)
+        return _all_held(self._number[words[0]].astype(np.intp))
 
 
 class HashedSet:
@@ -157,6 +169,20 @@ class HashedSet:
             return nothing, nothing
         return np.concatenate(places), np.concatenate(winners)
 
+    def find(self, words: Words) -> NDArray[np.intp]:
+        mask = self._table.size - 1
+        place = (_mixed(words) & np.uint64(mask)).astype(np.intp)
+        number = np.full(words.shape[1], -1, dtype=np.intp)
+        pending = np.arange(words.shape[1])
+        while pending.size:
+            found = self._table[place[pending]]
+            pending, found = pending[found != _FREE], found[found != _FREE]
+            equal = self._equal(words, pending, found, self.count)
+            number[pending[equal]] = found[equal]
+            pending = pending[~equal]
+            place[pending] = (place[pending] + 1) & mask
+        return _all_held(number)
+
     def _equal(
         self,
         words: Words,
@@ -197,6 +223,12 @@ class HashedSet:
                 self._table[place[empty]] = ids[empty]
                 lost = self._table[place] != ids
                 ids, place = ids[lost], (place[lost] + 1) & mask
+
+
+def _all_held(numbers: NDArray[np.intp]) -> NDArray[np.intp]:
+    if numbers.size and numbers.min() < 0:
+        raise ValueError("a state was asked for that was never found")
+    return numbers
 
 
 def unique(values: NDArray[N]) -> NDArray[N]:
