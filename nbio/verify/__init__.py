@@ -40,6 +40,7 @@ from nbio.verify.expr import (
     minimum,
 )
 from nbio.verify.machine import Applied, Event, Machine, Rule
+from nbio.verify.outputs import assert_confirmed
 from nbio.verify.program import Program, State
 from nbio.verify.report import render
 from nbio.verify.spec import BoolArray, Index, IntArray, Model, Step, count, exists, forall
@@ -72,6 +73,7 @@ __all__ = [
     "Verdict",
     "all_of",
     "any_of",
+    "assert_confirmed",
     "check",
     "count",
     "emit_machine",
