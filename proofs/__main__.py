@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 from model import claims, emit
 from nbio.verify.engine import Verdict
-from proofs import mutants, paths, refinement, schedules
+from proofs import mutants, paths, refinement, schedules, spin
 from proofs.ledger import Row, worst
 
 Section = Callable[[], Iterable[Row]]
@@ -66,6 +66,7 @@ SECTIONS: dict[str, Section] = {
     "refinement": refinement.rows,
     "schedules": schedules.rows,
     "claims": claimed,
+    "spin": spin.rows,
     "mutants": broken,
 }
 

@@ -1,0 +1,135 @@
+"""SPIN, which shares no code with our checker, judges the exported models and must agree.
+
+Each model is exported at its ci bounds (:mod:`nbio.verify.promela`) and explored breadth-first
+without reductions. The number of states, of transitions, the depth and every verdict must be those
+of our own search.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from model import claims
+from model.registry import build
+from nbio.verify.check import Report, check
+from nbio.verify.engine import Verdict
+from nbio.verify.promela import Export, exported
+from nbio.verify.spec import Model
+from proofs.ledger import Row
+
+NEEDED: Final = ("spin", "gcc")
+GCC: Final = ("gcc", "-O1", "-w", "-DSAFETY", "-DBFS", "-DNOREDUCE", "-DMEMLIM=8000")
+_SHOWN: Final = 5
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What SPIN found: counts, and the temporaries that were false in some state."""
+
+    stored: int
+    matched: int
+    depth: int
+    violated: frozenset[str]
+
+
+def missing() -> list[str]:
+    """Programs that are not installed."""
+    return [name for name in NEEDED if shutil.which(name) is None]
+
+
+def judge(promela: str, hash_bits: int = 22) -> Judged:
+    """Explore a Promela model; RuntimeError with SPIN's or the compiler's words where it fails.
+
+    The search doesn't stop at a violation. ``hash_bits``: the size of SPIN's hash table.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "model.pml").write_text(promela, encoding="utf-8")
+        _run(folder, "spin", "-a", "model.pml")
+        _run(folder, *GCC, "-o", "pan", "pan.c")
+        return _read(_run(folder, "./pan", f"-w{hash_bits}", "-c0", "-E"))
+
+
+def _run(folder: str, *command: str) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        said = (done.stdout + done.stderr).strip().splitlines()[-_SHOWN:]
+        raise RuntimeError(f"{' '.join(command[:2])} failed: {' / '.join(said)}")
+    return done.stdout
+
+
+def _read(out: str) -> Judged:
+    def number(pattern: str) -> int:
+        found = re.search(pattern, out)
+        if found is None or "Search not completed" in out or "truncated" in out:
+            raise RuntimeError(f"SPIN did not finish: {' / '.join(out.splitlines()[-_SHOWN:])}")
+        return int(found[1])
+
+    return Judged(
+        number(r"(\d+) states, stored"),
+        number(r"(\d+) states, matched"),
+        number(r"depth reached (\d+)"),
+        frozenset(re.findall(r"assertion violated (\S+) \(at", out)),
+    )
+
+
+def differences(report: Report, export: Export, judged: Judged) -> list[str]:
+    """Where SPIN and our search disagree, one line each."""
+    found, more = report.found, int(export.chosen)
+    sizes = (
+        ("states", found.states + more, judged.stored),
+        ("transitions and initial states", found.transitions + found.initial, judged.matched),
+        ("depth", found.depth + more, judged.depth),
+    )
+    told = [
+        f"{what}: ours {ours:,}, SPIN's {spins:,}" for what, ours, spins in sizes if ours != spins
+    ]
+    known = {c.temporary for c in export.claims}
+    told += [f"SPIN reports {name}: an update leaves its range" for name in judged.violated - known]
+    verdicts = {(r.kind, r.name): r.verdict for r in report.results}
+    for claim in export.claims:
+        violated = claim.temporary in judged.violated
+        spins = Verdict.REFUTED if violated is (claim.kind == "always") else Verdict.CONFIRMED
+        ours = verdicts[claim.kind, claim.name]
+        if ours is not spins:
+            told.append(f"{claim.kind} {claim.name}: ours {ours.name}, SPIN's {spins.name}")
+    return told
+
+
+def rows() -> Iterator[Row]:
+    """Every ci claim's model; nothing, with a word why, where SPIN or gcc isn't installed."""
+    if missing():
+        print(f"skipped: {' and '.join(missing())} not installed, so SPIN was asked nothing")
+        return
+    wanted = [c for c in claims.load() if c.tier == "ci"]
+    wanted.sort(key=lambda c: -c.transitions)
+    with ThreadPoolExecutor(2) as pool:
+        yield from pool.map(_row, wanted)
+
+
+def _row(claim: claims.Claim) -> Row:
+    started = time.perf_counter()
+    told = agreement(build(claim.model, claim.bounds))
+    return Row(
+        f"{claim.name}: SPIN agrees on {claim.states:,} states, {claim.transitions:,} transitions",
+        "exported as Promela, explored by SPIN without reductions",
+        Verdict.REFUTED if told else Verdict.CONFIRMED,
+        " ".join(f"{k}={v}" for k, v in claim.bounds.items()),
+        time.perf_counter() - started,
+        "leads_to, and the counterexamples' steps",
+        (*told, f"re-derive: {claim.command}, and python -m proofs spin"),
+    )
+
+
+def agreement(model: Model) -> list[str]:
+    """Explore a model with both; where they disagree."""
+    export = exported(model)
+    return differences(check(model, traces=False), export, judge(export.text))
