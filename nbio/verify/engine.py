@@ -136,7 +136,7 @@ class Search:
     def _make_visited(self, dense: bool | None) -> Visited:
         packing = self.packing
         small = packing.words == 1 and packing.exact and packing.capacity <= DENSE_LIMIT
-        if small and (packing.capacity <= 1 << 24 if dense is None else dense):
+        if small and (dense is None or dense):
             return DenseSet(packing.capacity)
         return HashedSet(packing.words)
 
@@ -144,7 +144,7 @@ class Search:
         """Explore until the frontier is empty or a bound is met."""
         result, started = self.result, time.perf_counter()
         start = self.packing.pack(self.program.initial())
-        result.initial = result.visited.insert(start)
+        result.initial = result.visited.insert([start])
         result.levels.append(result.visited.count)
         while result.levels[-1] > result.levels[-2] and not result.stopped:
             low, high = result.levels[-2:]
@@ -154,6 +154,7 @@ class Search:
                 if result.stopped:
                     break
             else:
+                result.visited.close_level(high)
                 result.levels.append(result.visited.count)
                 self._report(time.perf_counter() - started)
         if not result.stopped:
@@ -184,7 +185,7 @@ class Search:
         if self._checks_deadlock and stuck.any():
             self._first(DEADLOCK, stuck & ~columns.truth(self.program.done), words)
         if found:
-            self.result.visited.insert(np.concatenate(found, axis=1))
+            self.result.visited.insert(found)
 
     @staticmethod
     def _enabled(columns: Columns, guard: BoolExpr) -> Truth | None:

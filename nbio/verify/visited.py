@@ -4,12 +4,13 @@ Two shapes. :class:`HashedSet` is an open-addressing table of row numbers over t
 a hash only says where to look, whole words are compared. :class:`DenseSet` is one byte for each
 number that a packed state can be, where that range is small enough: no hashing, no comparing.
 
-Both keep the rows in the order they were found, so a breadth-first level is a slice of the rows and
-a counterexample is rebuilt from the levels, without a parent pointer per state.
+Both keep the rows level by level, so a breadth-first level is a slice of the rows and a
+counterexample is rebuilt from the levels, without a parent pointer per state.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Protocol, TypeVar
 
 import numpy as np
@@ -36,10 +37,13 @@ class Visited(Protocol):
         """Memory held, in bytes."""
 
     def rows(self, start: int, stop: int) -> Words:
-        """The states found as number ``start`` to ``stop``."""
+        """The states of number ``start`` to ``stop``."""
 
-    def insert(self, words: Words) -> int:
-        """Add a batch (duplicates allowed); how many were new."""
+    def insert(self, batches: Sequence[Words]) -> int:
+        """Add states (duplicates allowed); how many were new."""
+
+    def close_level(self, start: int) -> None:
+        """The states from number ``start`` on are a whole level; their order may change now."""
 
     def find(self, words: Words) -> NDArray[np.intp]:
         """The numbers of states that are all held; ValueError where one is not."""
@@ -64,7 +68,11 @@ class _Rows:
         found: NDArray[np.unsignedinteger] = self._data[word, ids]
         return found
 
-    def append(self, words: Words) -> None:
+    def sort(self, start: int) -> None:
+        """Sort the rows from ``start`` on; for one word."""
+        self._data[0, start : self.count].sort()
+
+    def append(self, words: NDArray[np.integer]) -> None:
         stop = self.count + words.shape[1]
         if stop > self._data.shape[1]:
             grown = np.empty((self._data.shape[0], stop + stop // 4), dtype=self._data.dtype)
@@ -93,13 +101,21 @@ class DenseSet:
     def rows(self, start: int, stop: int) -> Words:
         return self._rows.get(start, stop)
 
-    def insert(self, words: Words) -> int:
-        batch = words[0].astype(np.intp)
-        fresh = unique(batch[~self._seen[batch]])
-        self._seen[fresh] = True
-        self._rows.append(fresh.astype(np.uint64)[None, :])
+    def insert(self, batches: Sequence[Words]) -> int:
+        before = self.count
+        for words in batches:
+            batch = words[0].view(np.int64)
+            fresh = batch[~self._seen.take(batch)]
+            # The successors of a sorted level by one action are often sorted and distinct.
+            if not (fresh[1:] > fresh[:-1]).all():
+                fresh = unique(fresh)
+            self._seen[fresh] = True
+            self._rows.append(fresh[None, :])
         self._number = self._number[:0]
-        return int(fresh.size)
+        return self.count - before
+
+    def close_level(self, start: int) -> None:
+        self._rows.sort(start)
 
     def find(self, words: Words) -> NDArray[np.intp]:
         if not self._number.size:
@@ -128,7 +144,8 @@ class HashedSet:
     def rows(self, start: int, stop: int) -> Words:
         return self._rows.get(start, stop)
 
-    def insert(self, words: Words) -> int:
+    def insert(self, batches: Sequence[Words]) -> int:
+        words = np.concatenate(batches, axis=1) if len(batches) > 1 else batches[0]
         if self._words == 1:
             words = unique(words[0])[None, :]
         self._reserve(words.shape[1])
@@ -138,6 +155,9 @@ class HashedSet:
         self._table[places[order]] = np.arange(base, base + order.size)
         self._rows.append(words[:, winners[order]])
         return int(order.size)
+
+    def close_level(self, start: int) -> None:
+        """Nothing: the table names rows by their numbers."""
 
     def _claim(self, words: Words, base: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Give every state not yet held a place: ``(places, which of the batch)``.
