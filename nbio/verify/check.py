@@ -69,14 +69,20 @@ def check(
     progress: Callable[[Progress], None] | None = None,
     traces: bool = True,
     until_refuted: bool = False,
+    symmetry: bool = True,
 ) -> Report:
     """Explore ``model`` breadth-first and judge its properties.
 
     A search that stopped early confirms nothing: what it did not refute is UNKNOWN. A model without
     a single property is UNKNOWN too. Raises :class:`~nbio.verify.expr.ModelError` where the model
     itself is wrong. ``until_refuted`` stops at the first violation (counts are then partial).
+    States that differ by a renaming of ``symmetric`` indices are counted as one, unless
+    ``symmetry`` is False.
     """
-    found = Search(model, bounds or Bounds(), progress, until_refuted=until_refuted).run()
+    search = Search(
+        model, bounds or Bounds(), progress, until_refuted=until_refuted, symmetry=symmetry
+    )
+    found = search.run()
     results = [
         _judged(found, p.name, p.kind, p.because, traces)
         for p in model.properties
@@ -135,9 +141,10 @@ def _live(found: Exploration, bounds: Bounds) -> list[PropertyResult]:
 
 
 def _warnings(found: Exploration) -> list[str]:
+    told = [f"not reduced by symmetry: {found.not_reduced}"] if found.not_reduced else []
     if found.stopped:
-        return [f"stopped early: {found.stopped}; what was not refuted is UNKNOWN"]
-    return [
+        return [f"stopped early: {found.stopped}; what was not refuted is UNKNOWN", *told]
+    return told + [
         f"{action.place}: action {action.name} never happens in any reachable state"
         for action in found.program.model.actions
         if not found.taken[action.name] and not action.never

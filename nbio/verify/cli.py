@@ -108,6 +108,7 @@ def _check_options(parser: _Parser) -> None:
     parser.add_argument("--states", type=_natural, default=0, help="give up beyond (UNKNOWN)")
     parser.add_argument("--seconds", type=_positive, default=0.0, help="give up after (UNKNOWN)")
     parser.add_argument("--memory", type=_bytes, default=0, metavar="8G", help="as --states")
+    parser.add_argument("--no-symmetry", action="store_true", help="count every state")
     parser.add_argument("--progress", action="store_true", help="on standard error")
 
 
@@ -197,7 +198,13 @@ def _check(args: argparse.Namespace) -> int:
         return outputs.FORMATS[args.format](report, target)
 
     with outputs.opened(args.output) as write, Watch(args.progress, sys.stderr) as args.watch:
-        report = check(model, bounds, args.watch, traces=args.traces != "none")
+        report = check(
+            model,
+            bounds,
+            args.watch,
+            traces=args.traces != "none",
+            symmetry=not args.no_symmetry,
+        )
         write(tell(report))
     return report.verdict.exit_code
 

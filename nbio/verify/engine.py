@@ -23,6 +23,7 @@ from nbio.verify.ints import Interpreter
 from nbio.verify.packing import Packing, Words
 from nbio.verify.program import Instance, Program, State
 from nbio.verify.spec import Model
+from nbio.verify.symmetry import Symmetry, SymmetryError, symmetric_indices
 from nbio.verify.visited import DENSE_LIMIT, DenseSet, HashedSet, Visited
 
 CHUNK: Final = 1 << 17
@@ -80,10 +81,12 @@ class Exploration:
     first: dict[str, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
     reached: dict[str, int] = field(default_factory=dict)
     taken: dict[str, int] = field(default_factory=dict)
+    symmetry: Symmetry | None = None
+    not_reduced: str = ""
 
     @property
     def states(self) -> int:
-        """Distinct states found."""
+        """Distinct states found (orbits of states, where there is a ``symmetry``)."""
         return self.visited.count
 
     @property
@@ -95,6 +98,10 @@ class Exploration:
     def generated(self) -> int:
         """Initial states plus transitions."""
         return self.initial + self.transitions
+
+    def least(self, words: Words) -> Words:
+        """The states that stand for these: themselves, unless there is a ``symmetry``."""
+        return self.symmetry.least(words) if self.symmetry else words
 
     def state(self, words: tuple[int, ...]) -> State:
         """A packed state, unpacked."""
@@ -119,6 +126,7 @@ class Search:
         progress: Callable[[Progress], None] | None = None,
         dense: bool | None = None,
         until_refuted: bool = False,
+        symmetry: bool = True,
     ) -> None:
         self.program = Program(model)
         self.packing = Packing(self.program.cells)
@@ -130,8 +138,18 @@ class Search:
         self._checks_deadlock = model.checks_deadlock
         visited = self._make_visited(dense)
         self.result = Exploration(self.program, self.packing, visited, [0])
+        if symmetry and symmetric_indices(model):
+            self._reduce(model)
         for action in model.actions:
             self.result.taken[action.name] = 0
+
+    def _reduce(self, model: Model) -> None:
+        try:
+            if any(p.kind == "leads_to" for p in model.properties):
+                raise SymmetryError("leads_to is judged on the whole graph")
+            self.result.symmetry = Symmetry(self.program, self.packing)
+        except SymmetryError as error:
+            self.result.not_reduced = str(error)
 
     def _make_visited(self, dense: bool | None) -> Visited:
         packing = self.packing
@@ -143,7 +161,7 @@ class Search:
     def run(self) -> Exploration:
         """Explore until the frontier is empty or a bound is met."""
         result, started = self.result, time.perf_counter()
-        start = self.packing.pack(self.program.initial())
+        start = result.least(self.packing.pack(self.program.initial()))
         result.initial = result.visited.insert([start])
         result.levels.append(result.visited.count)
         while result.levels[-1] > result.levels[-2] and not result.stopped:
@@ -185,6 +203,8 @@ class Search:
         if self._checks_deadlock and stuck.any():
             self._first(DEADLOCK, stuck & ~columns.truth(self.program.done), words)
         if found:
+            if self.result.symmetry:
+                found = [self.result.least(np.concatenate(found, axis=1))]
             self.result.visited.insert(found)
 
     @staticmethod
@@ -307,15 +327,29 @@ def trace_to(found: Exploration, number: int) -> Trace:
 
 
 def _trace(found: Exploration, depth: int, target: tuple[int, ...]) -> Trace:
-    steps: Trace = []
+    steps: list[tuple[Instance, tuple[int, ...]]] = []
     for level in range(depth, 0, -1):
         instance, before = _predecessor(found, level - 1, target)
-        steps.append(TraceStep(instance, found.state(target)))
+        steps.append((instance, target))
         target = before
-    steps.append(TraceStep(None, found.state(target)))
-    steps.reverse()
-    replay(found.program, steps)
-    return steps
+    trace = [TraceStep(None, found.state(target))]
+    for instance, words in reversed(steps):
+        trace.append(_towards(found, trace[-1].state, instance, words))
+    replay(found.program, trace)
+    return trace
+
+
+def _towards(
+    found: Exploration, state: State, instance: Instance, words: tuple[int, ...]
+) -> TraceStep:
+    """The step from a state to ``words``; under a symmetry, to a state that they stand for."""
+    if found.symmetry is None:
+        return TraceStep(instance, found.state(words))
+    for taken in Interpreter(found.program).successors(state):
+        least = found.least(found.packing.pack([taken.state]))
+        if tuple(int(w) for w in least[:, 0]) == words:
+            return TraceStep(taken.instance, taken.state)
+    raise ModelError(f"no step leads on from {state}: the search contradicts itself")
 
 
 def _predecessor(
@@ -329,7 +363,8 @@ def _predecessor(
             rows = np.flatnonzero(columns.truth(instance.guard))
             if not rows.size:
                 continue
-            hit = (successors(columns, instance, rows, found.program) == wanted).all(axis=0)
+            after = found.least(successors(columns, instance, rows, found.program))
+            hit = (after == wanted).all(axis=0)
             if hit.any():
                 row = int(rows[int(np.argmax(hit))])
                 return instance, tuple(int(w) for w in words[:, row])

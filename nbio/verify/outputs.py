@@ -4,7 +4,7 @@ JSON (``"schema": "nbio.verify/1"``; later versions only add keys)::
 
     schema, model, target, verdict ("CONFIRMED" | "REFUTED" | "UNKNOWN"), exit_code (0 | 1 | 3)
     constants   {name: number}
-    search      states, transitions, generated, initial, depth, seconds, complete, stopped
+    search      states, transitions, generated, initial, depth, seconds, complete, stopped, symmetry
     actions     {name: how many transitions are its}
     warnings    [text]
     properties  [{name, kind, because, verdict, file, line, depth, lasso, trace}]
@@ -66,6 +66,7 @@ def as_json(report: Report, target: str = "") -> str:
         "seconds": round(f.seconds, 3),
         "complete": not f.stopped,
         "stopped": f.stopped,
+        "symmetry": str(f.symmetry) if f.symmetry else None,
     }
     whole: Json = {
         "schema": SCHEMA,

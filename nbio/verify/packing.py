@@ -93,15 +93,18 @@ class Packing:
         row = [int(w) for w in words]
         return tuple(row[d.word] // d.weight % d.radix + d.lo for d in self.digits)
 
-    def column(self, words: Words, cell: int) -> Column:
-        """One cell of every state: truth values, or signed integers."""
+    def digit(self, words: Words, cell: int) -> NDArray[np.uint64]:
+        """One cell of every state as a number from 0."""
         d = self.digits[cell]
-        word = words[d.word]
+        word: NDArray[np.uint64] = words[d.word]
         if self.exact:
             high = word // np.uint64(d.weight) if d.weight > 1 else word
-            digit = high % np.uint64(d.radix)
-        else:
-            digit = (word >> np.uint64(d.weight.bit_length() - 1)) & np.uint64(d.radix - 1)
+            return high % np.uint64(d.radix)
+        return (word >> np.uint64(d.weight.bit_length() - 1)) & np.uint64(d.radix - 1)
+
+    def column(self, words: Words, cell: int) -> Column:
+        """One cell of every state: truth values, or signed integers."""
+        d, digit = self.digits[cell], self.digit(words, cell)
         if self.cells[cell].variable.truth:
             truth: Column = digit.astype(np.bool_)
             return truth

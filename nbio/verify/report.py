@@ -47,9 +47,10 @@ def heading(report: Report) -> str:
         Verdict.UNKNOWN: "unknown",
     }
     name, verdict = report.model.name, report.verdict.name
+    orbits = f" (orbits under the symmetry of {f.symmetry})" if f.symmetry else ""
     return (
         f"{name}: {verdict} ({words[report.verdict]}: {report.bounds})\n"
-        f"  {f.states:,} states, {f.transitions:,} transitions, depth {f.depth}, "
+        f"  {f.states:,} states{orbits}, {f.transitions:,} transitions, depth {f.depth}, "
         f"{f.seconds:.1f} s, {rate / 1e6:.1f} M transitions/s"
     )
 

@@ -52,10 +52,10 @@ class Number:
 class Parts:
     """What the expressions and updates of one random model are made of."""
 
-    def __init__(self, draw: st.DrawFn, spread: int) -> None:
-        self.draw, self.spread = draw, spread
+    def __init__(self, draw: st.DrawFn, spread: int, symmetric: bool = False) -> None:
+        self.draw, self.spread, self.symmetric = draw, spread, symmetric
         self.model = Model("random")
-        self.index = self.model.index("i", MEMBERS)
+        self.index = self.model.index("i", MEMBERS, symmetric=symmetric)
         self.numbers: dict[str, tuple[IntExpr | IntArray, int, int]] = {}
         self.truths: dict[str, BoolExpr | BoolArray] = {}
         kinds = [self.one("xa"), *(self.one("xxabf") for _ in range(self.pick(1, 3)))]
@@ -73,7 +73,8 @@ class Parts:
         if kind == "b":
             self.truths[name] = m.boolean(name, bool(self.pick(0, 1)))
         elif kind == "f":
-            self.truths[name] = m.booleans(name, self.index, [bool(self.pick(0, 1)), False])
+            first = bool(self.pick(0, 1)) and not self.symmetric
+            self.truths[name] = m.booleans(name, self.index, [first, False])
         else:
             top, base = self.pick(1, 5), self.pick(-2, 1)
             above = self.pick(0, 1) and self.spread  # the values sit at either end of the range
@@ -81,12 +82,20 @@ class Parts:
             made = (
                 m.integer(name, low, high, choices=sorted({base, base + self.pick(0, top)}))
                 if kind == "x"
-                else m.integers(name, self.index, low, high, [base, base + self.pick(0, top)])
+                else m.integers(
+                    name,
+                    self.index,
+                    low,
+                    high,
+                    [base, base + self.pick(0, top) * (not self.symmetric)],
+                )
             )
             self.numbers[name] = (made, base, top)
 
     def place(self, params: list[IntExpr]) -> IntExpr:
         """An index: a parameter, a constant, or computed (and then perhaps outside the array)."""
+        if self.symmetric and params:
+            return params[-1]
         if params and self.pick(0, 2):
             return params[0] + self.one([0, 0, 0, 1, -1])
         scalars = [Number(v, b, t) for v, b, t in self.numbers.values() if isinstance(v, IntExpr)]
@@ -108,7 +117,11 @@ class Parts:
         if kind <= 1 and found:
             return found.small
         if kind <= 2:
-            return params[0] if params and kind == 2 else integer(self.pick(-1, 3))
+            return (
+                params[0]
+                if params and kind == 2 and not self.symmetric
+                else integer(self.pick(-1, 3))
+            )
         if kind == 3:
             return count(self.index, lambda i: self.truth([i], depth - 1))
         a, b = self.integer(params, depth - 1), self.integer(params, depth - 1)
@@ -165,23 +178,30 @@ class Parts:
         def each(do: Step, p: IntExpr) -> None:
             fill(do, [p])
 
-        if self.pick(0, 1):
+        if self.symmetric or self.pick(0, 1):
             self.model.add_action(name, each, {"p": self.index}, fair=fair)
         else:
             self.model.add_action(name, plain, {}, fair=fair)
 
 
 @st.composite
-def models(draw: st.DrawFn) -> Model:
-    """A model of a few hundred states at most; perhaps one whose updates leave their ranges."""
+def models(draw: st.DrawFn, symmetric: bool = False) -> Model:
+    """A model of a few hundred states at most; perhaps one whose updates leave their ranges.
+
+    Its index may be declared ``symmetric``, which most of its expressions then keep.
+    """
     spread = SPREADS[draw(LOTS) % len(SPREADS)]
-    parts = Parts(draw, spread)
+    parts = Parts(draw, spread, symmetric)
     safe = spread > 0 or parts.pick(0, 1) > 0
     for n in range(parts.pick(2, 4)):
         parts.action(f"act{n}", safe)
     m = parts.model
-    m.always("bounded", parts.truth([]), because="random")
-    m.always("other", implies(parts.truth([]), parts.truth([])), because="random")
-    m.sometimes("met", parts.truth([]), because="random")
-    m.done(parts.truth([]))
+
+    def claim() -> BoolExpr:
+        return forall(parts.index, lambda i: parts.truth([i])) if symmetric else parts.truth([])
+
+    m.always("bounded", claim(), because="random")
+    m.always("other", implies(claim(), claim()), because="random")
+    m.sometimes("met", claim(), because="random")
+    m.done(claim())
     return m
