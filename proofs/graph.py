@@ -32,8 +32,9 @@ class Graph:
         self.states: list[State] = [found.state(tuple(map(int, c))) for c in words.T]
         columns = Columns(found.packing, found.program.position, words)
         self.edges: list[list[Edge]] = [[] for _ in self.states]
-        for instance in found.program.instances:
-            rows = np.flatnonzero(columns.truth(instance.guard))
+        enabled = columns.truths([i.guard for i in found.program.instances])
+        for instance, mask in zip(found.program.instances, enabled, strict=True):
+            rows = np.flatnonzero(mask)
             if rows.size:
                 after = successors(columns, instance, rows, found.program).T.copy()
                 for row, target in zip(rows.tolist(), after, strict=True):

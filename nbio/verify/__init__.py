@@ -13,7 +13,8 @@ try:
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError("nbio.verify needs NumPy: pip install 'nbio[verify]'") from error
 
-from nbio.verify.check import PropertyResult, Report, check
+from nbio.verify.check import PropertyResult, Report, check, check_on
+from nbio.verify.crew import WorkerLostError, dask_executors
 from nbio.verify.emit import emit_machine
 from nbio.verify.engine import (
     Bounds,
@@ -71,11 +72,14 @@ __all__ = [
     "Trace",
     "TraceStep",
     "Verdict",
+    "WorkerLostError",
     "all_of",
     "any_of",
     "assert_confirmed",
     "check",
+    "check_on",
     "count",
+    "dask_executors",
     "emit_machine",
     "exists",
     "forall",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from nbio.verify.engine import (
     DEADLOCK,
@@ -15,7 +16,11 @@ from nbio.verify.engine import (
     Verdict,
     shortest_trace,
 )
+from nbio.verify.expr import ModelError
 from nbio.verify.spec import Model
+
+if TYPE_CHECKING:
+    from nbio.verify.crew import Submits
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ def check(
     traces: bool = True,
     until_refuted: bool = False,
     symmetry: bool = True,
+    workers: int = 1,
 ) -> Report:
     """Explore ``model`` breadth-first and judge its properties.
 
@@ -77,18 +83,61 @@ def check(
     a single property is UNKNOWN too. Raises :class:`~nbio.verify.expr.ModelError` where the model
     itself is wrong. ``until_refuted`` stops at the first violation (counts are then partial).
     States that differ by a renaming of ``symmetric`` indices are counted as one, unless
-    ``symmetry`` is False.
+    ``symmetry`` is False. ``workers``: processes that share the search, with the same result; it
+    raises :class:`~nbio.verify.crew.WorkerLostError` when one of them dies. A model with a
+    ``leads_to`` is searched by one.
     """
-    search = Search(
-        model, bounds or Bounds(), progress, until_refuted=until_refuted, symmetry=symmetry
-    )
-    found = search.run()
+    limits = bounds or Bounds()
+    live = any(p.kind == "leads_to" for p in model.properties)
+    if workers > 1 and not live:
+        from nbio.verify.crew import ForkedCrew
+        from nbio.verify.shards import ShardedSearch, prepared
+
+        idle = prepared(model, limits, symmetry, workers)
+        with ForkedCrew(idle, workers) as crew:
+            sharded = ShardedSearch(idle, crew, limits, progress, until_refuted)
+            return _report(sharded.run(), limits, traces)
+    search = Search(model, limits, progress, until_refuted=until_refuted, symmetry=symmetry)
+    report = _report(search.run(), limits, traces)
+    if workers > 1:
+        told = "leads_to is judged by one process: no workers were used"
+        report = replace(report, warnings=(told, *report.warnings))
+    return report
+
+
+def check_on(
+    executors: Sequence[Submits],
+    make: Callable[[], Model],
+    bounds: Bounds | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    traces: bool = True,
+    symmetry: bool = True,
+) -> Report:
+    """As :func:`check`, with a share of the states in each of somebody's executors.
+
+    See :class:`~nbio.verify.crew.ExecutorCrew` for what they must be. ``make`` builds the model,
+    here and there. A ``leads_to`` is a ModelError: it needs the whole graph in one place.
+    """
+    from nbio.verify.crew import ExecutorCrew
+    from nbio.verify.shards import ShardedSearch
+
+    model, limits = make(), bounds or Bounds()
+    for p in model.properties:
+        if p.kind == "leads_to":
+            raise ModelError(f"{p.place}: leads_to {p.name} can't be judged on executors")
+    with ExecutorCrew(make, limits, symmetry, executors) as crew:
+        idle = Search(model, symmetry=symmetry)
+        return _report(ShardedSearch(idle, crew, limits, progress).run(), limits, traces)
+
+
+def _report(found: Exploration, bounds: Bounds, traces: bool) -> Report:
+    model = found.program.model
     results = [
         _judged(found, p.name, p.kind, p.because, traces)
         for p in model.properties
         if p.kind != "leads_to"
     ]
-    results += _live(found, bounds or Bounds())
+    results += _live(found, bounds)
     if model.checks_deadlock:
         because = "every state has a successor, or is done"
         results.append(_judged(found, DEADLOCK, "always", because, traces))

@@ -15,6 +15,7 @@ from typing import Final
 
 from nbio.verify import outputs
 from nbio.verify.check import Report, check
+from nbio.verify.crew import WorkerLostError
 from nbio.verify.engine import Bounds, Verdict
 from nbio.verify.expr import ModelError
 from nbio.verify.report import render
@@ -35,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(args)
     except KeyboardInterrupt:
         return _interrupted(args)
+    except WorkerLostError as error:
+        return _say(f"{error}: UNKNOWN{_covered(args)}", Verdict.UNKNOWN.exit_code)
     except MemoryError:
         return _say("out of memory: UNKNOWN; give --memory to be told what was covered", 3)
     except (TargetError, outputs.OutputError) as error:
@@ -55,9 +58,12 @@ def _misused(args: argparse.Namespace, error: BaseException, said: str) -> int:
 
 
 def _interrupted(args: argparse.Namespace) -> int:
+    return _say(f"interrupted: UNKNOWN{_covered(args)}", Verdict.UNKNOWN.exit_code)
+
+
+def _covered(args: argparse.Namespace) -> str:
     watch: Watch | None = getattr(args, "watch", None)
-    covered = f"; {watch.covered()}" if watch else ""
-    return _say(f"interrupted: UNKNOWN{covered}", Verdict.UNKNOWN.exit_code)
+    return f"; {watch.covered()}" if watch else ""
 
 
 # ------------------------------------------------------------------------- the options
@@ -108,6 +114,7 @@ def _check_options(parser: _Parser) -> None:
     parser.add_argument("--states", type=_natural, default=0, help="give up beyond (UNKNOWN)")
     parser.add_argument("--seconds", type=_positive, default=0.0, help="give up after (UNKNOWN)")
     parser.add_argument("--memory", type=_bytes, default=0, metavar="8G", help="as --states")
+    parser.add_argument("--workers", type=_natural, default=1, metavar="N", help="processes")
     parser.add_argument("--no-symmetry", action="store_true", help="count every state")
     parser.add_argument("--progress", action="store_true", help="on standard error")
 
@@ -204,6 +211,7 @@ def _check(args: argparse.Namespace) -> int:
             args.watch,
             traces=args.traces != "none",
             symmetry=not args.no_symmetry,
+            workers=args.workers,
         )
         write(tell(report))
     return report.verdict.exit_code

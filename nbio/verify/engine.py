@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
-from itertools import pairwise
+from itertools import compress, pairwise
+from operator import not_
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nbio.verify.columns import Columns, Truth
-from nbio.verify.expr import BoolExpr, ModelError
+from nbio.verify.expr import ModelError
 from nbio.verify.ints import Interpreter
+from nbio.verify.memory import Budget, OutOfMemoryError
 from nbio.verify.packing import Packing, Words
 from nbio.verify.program import Instance, Program, State
 from nbio.verify.spec import Model
@@ -30,6 +33,10 @@ CHUNK: Final = 1 << 17
 """States expanded together. An action is enabled in a tenth of them or so, and its updates are
 computed on those alone: with smaller chunks NumPy's overhead per operation outweighs the work."""
 DEADLOCK: Final = "deadlock"
+
+
+Packed = tuple[int, ...]
+"""A packed state: its words."""
 
 
 class Verdict(IntEnum):
@@ -45,9 +52,17 @@ class Verdict(IntEnum):
         return {Verdict.REFUTED: 1, Verdict.UNKNOWN: 3, Verdict.CONFIRMED: 0}[self]
 
 
+class StoppedError(Exception):
+    """A search ends before it has seen everything; the message says why."""
+
+
 @dataclass(frozen=True)
 class Bounds:
-    """Where a search gives up. ``states``, ``seconds`` and ``memory`` (bytes); 0 = no bound."""
+    """Where a search gives up; 0 = no bound.
+
+    ``states``, ``seconds``, and ``memory``: bytes that the process (with ``workers``: all of them
+    together) may hold.
+    """
 
     states: int = 0
     seconds: float = 0.0
@@ -78,7 +93,7 @@ class Exploration:
     initial: int = 0
     seconds: float = 0.0
     stopped: str = ""
-    first: dict[str, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
+    first: dict[str, tuple[int, Packed]] = field(default_factory=dict)
     reached: dict[str, int] = field(default_factory=dict)
     taken: dict[str, int] = field(default_factory=dict)
     symmetry: Symmetry | None = None
@@ -103,17 +118,46 @@ class Exploration:
         """The states that stand for these: themselves, unless there is a ``symmetry``."""
         return self.symmetry.least(words) if self.symmetry else words
 
-    def state(self, words: tuple[int, ...]) -> State:
+    def state(self, words: Packed) -> State:
         """A packed state, unpacked."""
         return self.packing.unpack_one(words)
 
-    def words_at(self, number: int) -> tuple[int, ...]:
+    def words_at(self, number: int) -> Packed:
         """The packed state that was found as number ``number``."""
         return tuple(int(w) for w in self.visited.rows(number, number + 1)[:, 0])
 
     def state_at(self, number: int) -> State:
         """The state that was found as number ``number``."""
         return self.state(self.words_at(number))
+
+    def predecessor(self, level: int, target: Packed) -> tuple[Instance, Packed]:
+        """A step from a state of ``level`` to ``target``; ModelError where there is none."""
+        found = self.step_to(self.levels[level], self.levels[level + 1], target)
+        if found is None:
+            raise ModelError(f"no predecessor at level {level}: the search contradicts itself")
+        number, before = found
+        return self.program.instances[number], before
+
+    def step_to(self, start: int, stop: int, target: Packed) -> tuple[int, Packed] | None:
+        """A step to ``target`` from a state of number ``start`` to ``stop``, if there is one.
+
+        The number of its instance, and the state before it.
+        """
+        wanted = np.array(target, dtype=np.uint64)[:, None]
+        for chunk in range(start, stop, CHUNK):
+            words = self.visited.rows(chunk, min(chunk + CHUNK, stop))
+            columns = Columns(self.packing, self.program.position, words)
+            enabled = columns.truths([i.guard for i in self.program.instances])
+            for number, instance in enumerate(self.program.instances):
+                rows = np.flatnonzero(enabled[number])
+                if not rows.size:
+                    continue
+                after = self.least(successors(columns, instance, rows, self.program))
+                hit = (after == wanted).all(axis=0)
+                if hit.any():
+                    row = int(rows[int(np.argmax(hit))])
+                    return number, tuple(int(w) for w in words[:, row])
+        return None
 
 
 class Search:
@@ -131,10 +175,14 @@ class Search:
         self.program = Program(model)
         self.packing = Packing(self.program.cells)
         self.bounds, self._progress = bounds, progress
+        self.budget = Budget(bounds.memory)
         self._until_refuted = until_refuted
         self._properties = [
             (p, self.program.holds(p)) for p in model.properties if p.kind != "leads_to"
         ]
+        never = [i.guard.op == "bool" and not i.guard.data[0] for i in self.program.instances]
+        self._instances = list(compress(self.program.instances, map(not_, never)))
+        self._guards = [i.guard for i in self._instances]
         self._checks_deadlock = model.checks_deadlock
         visited = self._make_visited(dense)
         self.result = Exploration(self.program, self.packing, visited, [0])
@@ -154,78 +202,78 @@ class Search:
     def _make_visited(self, dense: bool | None) -> Visited:
         packing = self.packing
         small = packing.words == 1 and packing.exact and packing.capacity <= DENSE_LIMIT
-        if small and (dense is None or dense):
-            return DenseSet(packing.capacity)
-        return HashedSet(packing.words)
+        if small and dense is not False:
+            with suppress(OutOfMemoryError):
+                return DenseSet(packing.capacity, self.budget)
+        return HashedSet(packing.words, self.budget)
 
     def run(self) -> Exploration:
         """Explore until the frontier is empty or a bound is met."""
         result, started = self.result, time.perf_counter()
-        start = result.least(self.packing.pack(self.program.initial()))
-        result.initial = result.visited.insert([start])
+        result.initial = result.visited.insert([self.initial()])
         result.levels.append(result.visited.count)
-        while result.levels[-1] > result.levels[-2] and not result.stopped:
-            low, high = result.levels[-2:]
-            for chunk in range(low, high, CHUNK):
-                self._expand(result.visited.rows(chunk, min(chunk + CHUNK, high)))
-                self._look_at_bounds(time.perf_counter() - started)
-                if result.stopped:
-                    break
-            else:
-                result.visited.close_level(high)
-                result.levels.append(result.visited.count)
-                self._report(time.perf_counter() - started)
-        if not result.stopped:
+        try:
+            while result.levels[-1] > result.levels[-2]:
+                self._level(started)
             result.levels.pop()
-        elif result.levels[-1] < result.visited.count:
-            result.levels.append(result.visited.count)
+        except (StoppedError, OutOfMemoryError) as stop:
+            result.stopped = str(stop)
+            if result.levels[-1] < result.visited.count:
+                result.levels.append(result.visited.count)
         result.seconds = time.perf_counter() - started
         return result
 
+    def _level(self, started: float) -> None:
+        result = self.result
+        low, high = result.levels[-2:]
+        for chunk in range(low, high, CHUNK):
+            found = self.expand(result.visited.rows(chunk, min(chunk + CHUNK, high)))
+            result.visited.insert(found)
+            self._look_at_bounds(time.perf_counter() - started)
+        result.visited.close_level(high)
+        result.levels.append(result.visited.count)
+        self._report(time.perf_counter() - started)
+
+    def initial(self) -> Words:
+        """The initial states."""
+        return self.result.least(self.packing.pack(self.program.initial()))
+
     # ------------------------------------------------------------------------ one chunk
 
-    def _expand(self, words: Words) -> None:
+    def expand(self, words: Words) -> list[Words]:
+        """Judge states of the level that is being expanded; their successors, in batches."""
         columns = Columns(self.packing, self.program.position, words)
+        *enabled, done = columns.truths([*self._guards, self.program.done])
         self._judge(columns)
         stuck = np.ones(columns.size, dtype=np.bool_)
         found: list[Words] = []
-        for instance in self.program.instances:
-            enabled = self._enabled(columns, instance.guard)
-            if enabled is None:
-                continue
-            rows = np.flatnonzero(enabled)
+        for instance, mask in zip(self._instances, enabled, strict=True):
+            rows = np.flatnonzero(mask)
             if not rows.size:
                 continue
-            stuck &= ~enabled
+            stuck &= ~mask
             self.result.taken[instance.action.name] += int(rows.size)
             self.result.transitions += int(rows.size)
             found.append(successors(columns, instance, rows, self.program))
         if self._checks_deadlock and stuck.any():
-            self._first(DEADLOCK, stuck & ~columns.truth(self.program.done), words)
-        if found:
-            if self.result.symmetry:
-                found = [self.result.least(np.concatenate(found, axis=1))]
-            self.result.visited.insert(found)
-
-    @staticmethod
-    def _enabled(columns: Columns, guard: BoolExpr) -> Truth | None:
-        if guard.op == "bool" and not guard.data[0]:
-            return None
-        return columns.truth(guard)
+            self._first(DEADLOCK, stuck & ~done, words)
+        if found and self.result.symmetry:
+            return [self.result.least(np.concatenate(found, axis=1))]
+        return found
 
     def _judge(self, columns: Columns) -> None:
         result = self.result
-        for prop, predicate in self._properties:
-            holds = columns.truth(predicate)
+        judged = columns.truths([predicate for _, predicate in self._properties])
+        for (prop, _), holds in zip(self._properties, judged, strict=True):
             if prop.kind == "always":
                 if not holds.all():
                     self._first(prop.name, ~holds, columns.words)
             elif prop.name not in result.reached and holds.any():
                 self._first(f"sometimes {prop.name}", holds, columns.words)
-                result.reached[prop.name] = self._level
+                result.reached[prop.name] = self._depth
 
     @property
-    def _level(self) -> int:
+    def _depth(self) -> int:
         """The depth of the states being expanded."""
         return len(self.result.levels) - 2
 
@@ -233,20 +281,13 @@ class Search:
         if name in self.result.first or not where.any():
             return
         row = int(np.argmax(where))
-        self.result.first[name] = (self._level, tuple(int(w) for w in words[:, row]))
+        self.result.first[name] = (self._depth, tuple(int(w) for w in words[:, row]))
 
     # ---------------------------------------------------------------------------- bounds
 
     def _look_at_bounds(self, seconds: float) -> None:
-        result, bounds = self.result, self.bounds
-        if bounds.states and result.states > bounds.states:
-            result.stopped = f"more than {bounds.states:,} states"
-        elif self._until_refuted and any(not n.startswith("sometimes ") for n in result.first):
-            result.stopped = "a property is refuted"
-        elif bounds.seconds and seconds > bounds.seconds:
-            result.stopped = f"more than {bounds.seconds:g} seconds"
-        elif bounds.memory and result.visited.bytes > bounds.memory:
-            result.stopped = f"more than {bounds.memory:,} bytes of states"
+        look_at_bounds(self.bounds, self.result, seconds, self._until_refuted)
+        self.budget.take()
 
     def _report(self, seconds: float) -> None:
         if self._progress is None:
@@ -258,6 +299,18 @@ class Search:
         )
 
 
+def look_at_bounds(
+    bounds: Bounds, result: Exploration, seconds: float, until_refuted: bool
+) -> None:
+    """StoppedError where a search should stop, with the reason."""
+    if bounds.states and result.states > bounds.states:
+        raise StoppedError(f"more than {bounds.states:,} states")
+    if until_refuted and any(not n.startswith("sometimes ") for n in result.first):
+        raise StoppedError("a property is refuted")
+    if bounds.seconds and seconds > bounds.seconds:
+        raise StoppedError(f"more than {bounds.seconds:g} seconds")
+
+
 def successors(
     columns: Columns, instance: Instance, rows: NDArray[np.intp], program: Program
 ) -> Words:
@@ -265,9 +318,9 @@ def successors(
     part = columns if rows.size == columns.size else columns.at(rows)
     new = part.words.copy()
     _check_indices(part, instance, program)
-    for position, expr in instance.updates:
+    values = part.values([expr for _, expr in instance.updates])
+    for (position, expr), value in zip(instance.updates, values, strict=True):
         digit, cell = columns.packing.digits[position], program.cells[position]
-        value = part.full(expr)
         if expr.lo < cell.lo or expr.hi > cell.hi:
             _check_range(part, instance, program, position, value)
         # Words are a group under addition modulo 2^64, so a difference may be "negative".
@@ -326,10 +379,10 @@ def trace_to(found: Exploration, number: int) -> Trace:
     return _trace(found, depth, found.words_at(number))
 
 
-def _trace(found: Exploration, depth: int, target: tuple[int, ...]) -> Trace:
-    steps: list[tuple[Instance, tuple[int, ...]]] = []
+def _trace(found: Exploration, depth: int, target: Packed) -> Trace:
+    steps: list[tuple[Instance, Packed]] = []
     for level in range(depth, 0, -1):
-        instance, before = _predecessor(found, level - 1, target)
+        instance, before = found.predecessor(level - 1, target)
         steps.append((instance, target))
         target = before
     trace = [TraceStep(None, found.state(target))]
@@ -339,9 +392,7 @@ def _trace(found: Exploration, depth: int, target: tuple[int, ...]) -> Trace:
     return trace
 
 
-def _towards(
-    found: Exploration, state: State, instance: Instance, words: tuple[int, ...]
-) -> TraceStep:
+def _towards(found: Exploration, state: State, instance: Instance, words: Packed) -> TraceStep:
     """The step from a state to ``words``; under a symmetry, to a state that they stand for."""
     if found.symmetry is None:
         return TraceStep(instance, found.state(words))
@@ -350,25 +401,6 @@ def _towards(
         if tuple(int(w) for w in least[:, 0]) == words:
             return TraceStep(taken.instance, taken.state)
     raise ModelError(f"no step leads on from {state}: the search contradicts itself")
-
-
-def _predecessor(
-    found: Exploration, level: int, target: tuple[int, ...]
-) -> tuple[Instance, tuple[int, ...]]:
-    wanted = np.array(target, dtype=np.uint64)[:, None]
-    for chunk in range(found.levels[level], found.levels[level + 1], CHUNK):
-        words = found.visited.rows(chunk, min(chunk + CHUNK, found.levels[level + 1]))
-        columns = Columns(found.packing, found.program.position, words)
-        for instance in found.program.instances:
-            rows = np.flatnonzero(columns.truth(instance.guard))
-            if not rows.size:
-                continue
-            after = found.least(successors(columns, instance, rows, found.program))
-            hit = (after == wanted).all(axis=0)
-            if hit.any():
-                row = int(rows[int(np.argmax(hit))])
-                return instance, tuple(int(w) for w in words[:, row])
-    raise ModelError(f"no predecessor at level {level}: the search contradicts itself")
 
 
 def replay(program: Program, trace: Trace) -> None:

@@ -207,8 +207,9 @@ class Liveness:
     def _steps(self) -> Iterator[tuple[int, Ids, Ids]]:
         """Every step that changes the state, taken again: ``(instance, sources, targets)``."""
         for start, columns in self._chunks():
+            enabled = columns.truths([i.guard for i in self.program.instances])
             for n, instance in enumerate(self.program.instances):
-                rows = np.flatnonzero(columns.truth(instance.guard))
+                rows = np.flatnonzero(enabled[n])
                 if not rows.size:
                     continue
                 after = successors(columns, instance, rows, self.program)

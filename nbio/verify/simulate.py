@@ -106,7 +106,7 @@ class Walks:
         alive = np.ones(walkers, dtype=np.bool_)
         for step in range(steps + 1):
             here = Columns(self.packing, self.program.position, batch.words[-1])
-            guards = [here.truth(i.guard) for i in self.program.instances]
+            guards = here.truths([i.guard for i in self.program.instances])
             enabled = np.array(guards, dtype=np.bool_).reshape(-1, walkers)
             alive &= enabled.any(axis=0)
             self._judge(batch, here, np.logical_not(alive))

@@ -16,6 +16,7 @@ from typing import Final, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from nbio.verify.memory import NO_LIMIT, Budget
 from nbio.verify.packing import Words
 
 DENSE_LIMIT: Final = 1 << 28
@@ -52,7 +53,8 @@ class Visited(Protocol):
 class _Rows:
     """States in the order found, one growing array a word."""
 
-    def __init__(self, words: int, dtype: type[np.unsignedinteger]) -> None:
+    def __init__(self, words: int, dtype: type[np.unsignedinteger], budget: Budget) -> None:
+        self._budget = budget
         self._data: NDArray[np.unsignedinteger] = np.empty((words, 1024), dtype=dtype)
         self.count = 0
 
@@ -75,7 +77,9 @@ class _Rows:
     def append(self, words: NDArray[np.integer]) -> None:
         stop = self.count + words.shape[1]
         if stop > self._data.shape[1]:
-            grown = np.empty((self._data.shape[0], stop + stop // 4), dtype=self._data.dtype)
+            shape = (self._data.shape[0], stop + stop // 4)
+            self._budget.take(shape[0] * shape[1] * self._data.itemsize)
+            grown = np.empty(shape, dtype=self._data.dtype)
             grown[:, : self.count] = self._data[:, : self.count]
             self._data = grown
         self._data[:, self.count : stop] = words
@@ -85,9 +89,10 @@ class _Rows:
 class DenseSet:
     """One byte per possible packed value; for one-word states of a small range."""
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, budget: Budget = NO_LIMIT) -> None:
+        budget.take(capacity)
         self._seen = np.zeros(capacity, dtype=np.bool_)
-        self._rows = _Rows(1, np.uint32)
+        self._rows = _Rows(1, np.uint32, budget)
         self._number: NDArray[np.int32] = np.empty(0, dtype=np.int32)
 
     @property
@@ -128,9 +133,9 @@ class DenseSet:
 class HashedSet:
     """Open addressing with linear probing; the table holds row numbers, at most 5/8 full."""
 
-    def __init__(self, words: int) -> None:
-        self._words = words
-        self._rows = _Rows(words, np.uint64)
+    def __init__(self, words: int, budget: Budget = NO_LIMIT) -> None:
+        self._words, self._budget = words, budget
+        self._rows = _Rows(words, np.uint64, budget)
         self._table: NDArray[np.signedinteger] = np.full(1 << 12, _FREE, dtype=np.int32)
 
     @property
@@ -145,6 +150,8 @@ class HashedSet:
         return self._rows.get(start, stop)
 
     def insert(self, batches: Sequence[Words]) -> int:
+        if not batches:
+            return 0
         words = np.concatenate(batches, axis=1) if len(batches) > 1 else batches[0]
         if self._words == 1:
             words = unique(words[0])[None, :]
@@ -167,7 +174,7 @@ class HashedSet:
         their equal. A place claimed by two different states goes to one; the other walks on.
         """
         mask = self._table.size - 1
-        place = (_mixed(words) & np.uint64(mask)).astype(np.intp)
+        place = (mixed(words) & np.uint64(mask)).astype(np.intp)
         pending = np.arange(words.shape[1])
         places: list[NDArray[np.intp]] = []
         winners: list[NDArray[np.intp]] = []
@@ -191,7 +198,7 @@ class HashedSet:
 
     def find(self, words: Words) -> NDArray[np.intp]:
         mask = self._table.size - 1
-        place = (_mixed(words) & np.uint64(mask)).astype(np.intp)
+        place = (mixed(words) & np.uint64(mask)).astype(np.intp)
         number = np.full(words.shape[1], -1, dtype=np.intp)
         pending = np.arange(words.shape[1])
         while pending.size:
@@ -228,6 +235,8 @@ class HashedSet:
         while size < need:
             size *= 2
         kind = np.int32 if size < 1 << 31 else np.int64
+        self._budget.take(size * np.dtype(kind).itemsize - self._table.nbytes)
+        self._table = np.empty(0, dtype=kind)
         self._table = np.full(size, _FREE, dtype=kind)
         self._refill()
 
@@ -237,7 +246,7 @@ class HashedSet:
         for start in range(0, self._rows.count, step):
             stop = min(start + step, self._rows.count)
             ids = np.arange(start, stop)
-            place = (_mixed(self._rows.get(start, stop)) & np.uint64(mask)).astype(np.intp)
+            place = (mixed(self._rows.get(start, stop)) & np.uint64(mask)).astype(np.intp)
             while ids.size:
                 empty = self._table[place] == _FREE
                 self._table[place[empty]] = ids[empty]
@@ -262,7 +271,7 @@ def unique(values: NDArray[N]) -> NDArray[N]:
     return ordered[keep]
 
 
-def _mixed(words: Words) -> NDArray[np.uint64]:
+def mixed(words: Words) -> NDArray[np.uint64]:
     """A 64-bit mix of a state's words (multiply-xorshift); only says where to look first."""
     h: NDArray[np.uint64] = words[0] * np.uint64(_MIX[0])
     for w in range(1, words.shape[0]):

@@ -88,7 +88,7 @@ NAMES = [c.name for c in PROGRAM.cells]
 
 def by_columns(expr: Expr, state: dict[str, int]) -> int:
     words = PACKING.pack([tuple(state[n] for n in NAMES)] * 3)
-    column = Columns(PACKING, PROGRAM.position, words).full(expr)
+    column = Columns(PACKING, PROGRAM.position, words).values([expr])[0]
     assert column.shape == (3,)
     assert len(set(column.tolist())) == 1
     return int(column[1])

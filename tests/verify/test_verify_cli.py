@@ -135,7 +135,7 @@ def test_sizes() -> None:
 def test_memory_ends_in_unknown(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(elsewhere / "m.py", LARGE)
     assert main(["check", "m.py", "--memory", "4M"]) == 3
-    assert "bytes of states; what was not refuted is UNKNOWN" in capsys.readouterr().out
+    assert "bytes of memory; what was not refuted is UNKNOWN" in capsys.readouterr().out
 
 
 # ----------------------------------------------------------------------------- targets
