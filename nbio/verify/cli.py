@@ -11,6 +11,7 @@ import argparse
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from nbio.verify import outputs
@@ -110,6 +111,7 @@ def _check_options(parser: _Parser) -> None:
     _constants_option(parser)
     parser.add_argument("--format", choices=("text", *outputs.FORMATS), default="text")
     _output_option(parser)
+    parser.add_argument("--html", default="", metavar="FILE", help="also, to step through it")
     _traces_option(parser)
     parser.add_argument("--states", type=_natural, default=0, help="give up beyond (UNKNOWN)")
     parser.add_argument("--seconds", type=_positive, default=0.0, help="give up after (UNKNOWN)")
@@ -204,7 +206,11 @@ def _check(args: argparse.Namespace) -> int:
             return render(report, args.traces, command) + "\n"
         return outputs.FORMATS[args.format](report, target)
 
-    with outputs.opened(args.output) as write, Watch(args.progress, sys.stderr) as args.watch:
+    with (
+        outputs.opened(args.output) as write,
+        _page(args.html) as page,
+        Watch(args.progress, sys.stderr) as args.watch,
+    ):
         report = check(
             model,
             bounds,
@@ -213,8 +219,17 @@ def _check(args: argparse.Namespace) -> int:
             symmetry=not args.no_symmetry,
             workers=args.workers,
         )
+        if page:
+            from nbio.verify.html import as_html
+
+            page(as_html(report, target))
         write(tell(report))
     return report.verdict.exit_code
+
+
+def _page(path: str) -> AbstractContextManager[Callable[[str], None] | None]:
+    """What writes the HTML report, where one is wanted."""
+    return outputs.opened(path) if path else nullcontext()
 
 
 def _known(traces: str, model: Model) -> None:

@@ -20,6 +20,12 @@ class Node:
     violates: tuple[str, ...]
     stuck: bool
 
+    @property
+    def marks(self) -> list[str]:
+        """What is wrong with it."""
+        stuck = ["deadlock"] if self.stuck else []
+        return [f"violates {name}" for name in self.violates] + stuck
+
 
 @dataclass(frozen=True)
 class Graph:
@@ -78,18 +84,13 @@ def _violated(program: Program, interpreter: Interpreter, state: State) -> Itera
             yield prop.name
 
 
-def _marks(node: Node) -> list[str]:
-    stuck = ["deadlock"] if node.stuck else []
-    return [f"violates {name}" for name in node.violates] + stuck
-
-
 def dot(graph: Graph) -> str:
     """For Graphviz: initial states have a double border, violating ones are red."""
     lines = ["digraph states {", '  node [shape=box, fontname="monospace"];']
     for n, node in enumerate(graph.nodes):
-        text = "".join(f"{_quoted(part)}\\l" for part in [*node.lines, *_marks(node)])
+        text = "".join(f"{_quoted(part)}\\l" for part in [*node.lines, *node.marks])
         border = ", peripheries=2" if node.initial else ""
-        colour = ', style=filled, fillcolor="#f4b6b6"' if _marks(node) else ""
+        colour = ', style=filled, fillcolor="#f4b6b6"' if node.marks else ""
         lines.append(f'  s{n} [label="{text}"{border}{colour}];')
     lines += [f'  s{a} -> s{b} [label="{_quoted(label)}"];' for a, b, label in graph.edges]
     return "\n".join([*lines, "}"]) + "\n"
@@ -103,9 +104,9 @@ def mermaid(graph: Graph) -> str:
     """For Markdown: initial states are rounded, violating ones are red."""
     lines = ["flowchart TD"]
     for n, node in enumerate(graph.nodes):
-        text = "<br>".join(_entities(part) for part in [*node.lines, *_marks(node)])
+        text = "<br>".join(_entities(part) for part in [*node.lines, *node.marks])
         opening, closing = ("([", "])") if node.initial else ("[", "]")
-        mark = ":::bad" if _marks(node) else ""
+        mark = ":::bad" if node.marks else ""
         lines.append(f'  s{n}{opening}"{text}"{closing}{mark}')
     lines += [f'  s{a} -->|"{_entities(label)}"| s{b}' for a, b, label in graph.edges]
     return "\n".join([*lines, "  classDef bad fill:#f4b6b6"]) + "\n"

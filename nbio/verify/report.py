@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Final
 
 from nbio.verify.check import PropertyResult, Report
-from nbio.verify.engine import Trace, Verdict
+from nbio.verify.engine import Exploration, Trace, Verdict
 from nbio.verify.program import Program
 
 WIDTH: Final = 100
@@ -39,19 +39,23 @@ def render(report: Report, traces: str = "first", command: str = "") -> str:
 
 def heading(report: Report) -> str:
     """Model, bounds, verdict and counts in two lines."""
-    f = report.found
-    rate = f.transitions / f.seconds if f.seconds else 0.0
     words = {
         Verdict.CONFIRMED: "no violation within these bounds",
         Verdict.REFUTED: "refuted",
         Verdict.UNKNOWN: "unknown",
     }
-    name, verdict = report.model.name, report.verdict.name
-    orbits = f" (orbits under the symmetry of {f.symmetry})" if f.symmetry else ""
+    name, verdict = report.model.name, report.verdict
+    first = f"{name}: {verdict.name} ({words[verdict]}: {report.bounds})"
+    return f"{first}\n  {counts(report.found)}"
+
+
+def counts(found: Exploration) -> str:
+    """How much was seen, and how fast, in one line."""
+    rate = found.transitions / found.seconds if found.seconds else 0.0
+    orbits = f" (orbits under the symmetry of {found.symmetry})" if found.symmetry else ""
     return (
-        f"{name}: {verdict} ({words[report.verdict]}: {report.bounds})\n"
-        f"  {f.states:,} states{orbits}, {f.transitions:,} transitions, depth {f.depth}, "
-        f"{f.seconds:.1f} s, {rate / 1e6:.1f} M transitions/s"
+        f"{found.states:,} states{orbits}, {found.transitions:,} transitions, "
+        f"depth {found.depth}, {found.seconds:.1f} s, {rate / 1e6:.1f} M transitions/s"
     )
 
 
