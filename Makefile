@@ -46,7 +46,7 @@ verify-full: $(READY) ## the claims that take long
 
 bench: $(READY) ## measure (ratios; asserts nothing about absolute time)
 	$(BIN)/python tests/bench/bench_pool.py
-	$(BIN)/python tests/bench/bench_verify.py
+	$(BIN)/python -m tests.bench.bench_verify
 
 clean: ## remove what was made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
