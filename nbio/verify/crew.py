@@ -6,6 +6,7 @@ import mmap
 import multiprocessing
 import os
 import signal
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import suppress
@@ -29,7 +30,36 @@ class WorkerLostError(Exception):
     """A worker process ended in the middle of a search; the message says which, and how."""
 
 
-class ForkedCrew:
+class _Asks(ABC):
+    """What all crews do alike: a call is a name and its arguments, one set of them a shard."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """How many shards there are."""
+
+    # Answers are what the shard's method of that name returns; pipes and executors are untyped.
+    @abstractmethod
+    def _ask(self, what: str, each: Sequence[tuple[Any, ...]]) -> list[Any]: ...
+
+    def begin(self) -> list[Told]:
+        """Ask everybody."""
+        return self._ask("begin", [()] * self.size)
+
+    def close_level(self) -> list[Told]:
+        """Ask everybody."""
+        return self._ask("close_level", [()] * self.size)
+
+    def tally(self) -> list[Tally]:
+        """Ask everybody."""
+        return self._ask("tally", [()] * self.size)
+
+    def step_to(self, level: int, target: Packed) -> list[tuple[int, Packed] | None]:
+        """Ask everybody."""
+        return self._ask("step_to", [(level, target)] * self.size)
+
+
+class ForkedCrew(_Asks):
     """Forked processes; what they find for each other goes through memory that they share.
 
     Each pair has two buffers, used in turns: one is read while the other is written. They are as
@@ -66,10 +96,6 @@ class ForkedCrew:
         """Their process numbers."""
         return [p.pid or 0 for p in self._processes]
 
-    def begin(self) -> list[Told]:
-        """Ask everybody."""
-        return self._ask("begin", [()] * self.size)
-
     def round(self) -> list[Told]:
         """Ask everybody: each is told how much the others have left for it."""
         mine = [[sizes[n] for sizes in self._sizes] for n in range(self.size)]
@@ -78,19 +104,6 @@ class ForkedCrew:
         self._sizes = [sizes for sizes, _ in answers]
         return [told for _, told in answers]
 
-    def close_level(self) -> list[Told]:
-        """Ask everybody."""
-        return self._ask("close_level", [()] * self.size)
-
-    def tally(self) -> list[Tally]:
-        """Ask everybody."""
-        return self._ask("tally", [()] * self.size)
-
-    def step_to(self, level: int, target: Packed) -> list[tuple[int, Packed] | None]:
-        """Ask everybody."""
-        return self._ask("step_to", [(level, target)] * self.size)
-
-    # Answers are what the shard's method of that name returns; a pipe is untyped.
     def _ask(self, what: str, each: Sequence[tuple[Any, ...]]) -> list[Any]:
         answers: list[Any] = []
         for number, (pipe, arguments) in enumerate(zip(self._pipes, each, strict=True)):
@@ -265,7 +278,7 @@ def _close(key: str) -> None:
     _shards.pop(key, None)
 
 
-class ExecutorCrew:
+class ExecutorCrew(_Asks):
     """A shard in each of the given executors; states travel by value.
 
     Each executor must always use the same process, as that is where its shard lives: for
@@ -290,28 +303,12 @@ class ExecutorCrew:
         """How many executors there are."""
         return len(self._executors)
 
-    def begin(self) -> list[Told]:
-        """Ask everybody."""
-        return self._ask("begin", [()] * self.size)
-
     def round(self) -> list[Told]:
         """Ask everybody, and hand over what the others found."""
         mine = [([parcels[n] for parcels in self._found],) for n in range(self.size)]
         answers = self._ask("round", mine)
         self._found = [found for found, _ in answers]
         return [told for _, told in answers]
-
-    def close_level(self) -> list[Told]:
-        """Ask everybody."""
-        return self._ask("close_level", [()] * self.size)
-
-    def tally(self) -> list[Tally]:
-        """Ask everybody."""
-        return self._ask("tally", [()] * self.size)
-
-    def step_to(self, level: int, target: Packed) -> list[tuple[int, Packed] | None]:
-        """Ask everybody."""
-        return self._ask("step_to", [(level, target)] * self.size)
 
     def _ask(self, what: str, each: Sequence[tuple[Any, ...]]) -> list[Any]:
         return self._everywhere(_call, [(what, arguments) for arguments in each])
