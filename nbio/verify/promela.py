@@ -125,9 +125,10 @@ class _Exporter:
         if op in _INFIX:
             return f"({_INFIX[op].join(map(self._text, args))})"
         if op == "not":
-            return f"!{self._text(args[0])}"
+            # In brackets, as `!!` is an operator of its own.
+            return f"(!{self._text(args[0])})"
         if op == "implies":
-            return f"(!{self._text(args[0])} || {self._text(args[1])})"
+            return f"((!{self._text(args[0])}) || {self._text(args[1])})"
         parts = [self._text(a) for a in args]
         if op == "ite":
             return f"({parts[0]} -> {parts[1]} : {parts[2]})"
