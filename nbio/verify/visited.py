@@ -255,7 +255,7 @@ class HashedSet:
 
 
 def _all_held(numbers: NDArray[np.intp]) -> NDArray[np.intp]:
-    if numbers.size and numbers.min() < 0:
+    if np.any(numbers < 0):
         raise ValueError("a state was asked for that was never found")
     return numbers
 
