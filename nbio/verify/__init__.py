@@ -4,47 +4,55 @@
 
 A :class:`Model` has variables, parameterised actions and properties; :func:`check` visits every
 reachable state and says, for each property, CONFIRMED, REFUTED (with a shortest counterexample) or
-UNKNOWN. A :class:`Machine` states one object's lifecycle as a decision table, to be woven into
-a model and emitted as Python. Needs NumPy: ``pip install nbio[verify]``.
+UNKNOWN. :mod:`nbio.verify.replay` walks a counterexample on real threads and tasks. A
+:class:`Machine` states one object's lifecycle as a decision table, to be woven into a model and
+emitted as Python. Needs NumPy: ``pip install nbio[verify]``; code that is only marked for a replay
+runs without.
 """
 
-try:
-    import numpy as _numpy  # noqa: F401  (asked for here, so that its absence is told plainly)
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError("nbio.verify needs NumPy: pip install 'nbio[verify]'") from error
+import importlib.util
+from typing import NoReturn
 
-from nbio.verify.check import PropertyResult, Report, check, check_on
-from nbio.verify.crew import WorkerLostError, dask_executors
-from nbio.verify.emit import emit_machine
-from nbio.verify.engine import (
-    Bounds,
-    Exploration,
-    Progress,
-    Search,
-    Trace,
-    TraceStep,
-    Verdict,
-    replay,
-    shortest_trace,
-)
-from nbio.verify.expr import (
-    BoolExpr,
-    BoolLike,
-    IntExpr,
-    IntLike,
-    ModelError,
-    all_of,
-    any_of,
-    implies,
-    ite,
-    maximum,
-    minimum,
-)
-from nbio.verify.machine import Applied, Event, Machine, Rule
-from nbio.verify.outputs import assert_confirmed
-from nbio.verify.program import Program, State
-from nbio.verify.report import render
-from nbio.verify.spec import BoolArray, Index, IntArray, Model, Step, count, exists, forall
+if importlib.util.find_spec("numpy") is not None:
+    from nbio.verify.check import PropertyResult, Report, check, check_on
+    from nbio.verify.crew import WorkerLostError, dask_executors
+    from nbio.verify.emit import emit_machine
+    from nbio.verify.engine import (
+        Bounds,
+        Exploration,
+        Progress,
+        Search,
+        Trace,
+        TraceStep,
+        Verdict,
+        rerun,
+        shortest_trace,
+    )
+    from nbio.verify.expr import (
+        BoolExpr,
+        BoolLike,
+        IntExpr,
+        IntLike,
+        ModelError,
+        all_of,
+        any_of,
+        implies,
+        ite,
+        maximum,
+        minimum,
+    )
+    from nbio.verify.machine import Applied, Event, Machine, Rule
+    from nbio.verify.outputs import assert_confirmed
+    from nbio.verify.program import Program, State
+    from nbio.verify.report import render
+    from nbio.verify.spec import BoolArray, Index, IntArray, Model, Step, count, exists, forall
+else:
+
+    def __getattr__(name: str) -> NoReturn:
+        if name in __all__:
+            raise ModuleNotFoundError("nbio.verify needs NumPy: pip install 'nbio[verify]'")
+        raise AttributeError(f"module 'nbio.verify' has no attribute {name!r}")
+
 
 __all__ = [
     "Applied",
@@ -88,6 +96,6 @@ __all__ = [
     "maximum",
     "minimum",
     "render",
-    "replay",
+    "rerun",
     "shortest_trace",
 ]

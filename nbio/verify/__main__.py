@@ -3,9 +3,17 @@
 import os
 import sys
 
-from nbio.verify.cli import MISUSE, main
+import nbio.verify
 
 if __name__ == "__main__":
+    try:
+        # Without NumPy this says what to install.
+        nbio.verify.check  # noqa: B018
+    except ModuleNotFoundError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    from nbio.verify.cli import MISUSE, main
+
     code = main()
     if code == MISUSE:
         # What could not be written must not fail once more, at exit, with another code.

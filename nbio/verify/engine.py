@@ -388,7 +388,7 @@ def _trace(found: Exploration, depth: int, target: Packed) -> Trace:
     trace = [TraceStep(None, found.state(target))]
     for instance, words in reversed(steps):
         trace.append(_towards(found, trace[-1].state, instance, words))
-    replay(found.program, trace)
+    rerun(found.program, trace)
     return trace
 
 
@@ -403,7 +403,7 @@ def _towards(found: Exploration, state: State, instance: Instance, words: Packed
     raise ModelError(f"no step leads on from {state}: the search contradicts itself")
 
 
-def replay(program: Program, trace: Trace) -> None:
+def rerun(program: Program, trace: Trace) -> None:
     """Re-run a trace in the unreduced model by plain integers; ModelError where it is no run."""
     interpreter = Interpreter(program)
     if trace[0].state not in program.initial():

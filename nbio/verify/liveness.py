@@ -34,7 +34,7 @@ from nbio.verify.engine import (
     Exploration,
     Trace,
     TraceStep,
-    replay,
+    rerun,
     successors,
     trace_to,
 )
@@ -338,7 +338,7 @@ def confirm(program: Program, prop: Property, lasso: Lasso) -> None:
 
     Nothing of the search is trusted: steps, premise, goal and fairness are looked at afresh.
     """
-    replay(program, lasso.trace)
+    rerun(program, lasso.trace)
     states = [s.state for s in lasso.trace]
     cycle = states[lasso.start :]
     interpreter = Interpreter(program)

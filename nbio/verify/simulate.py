@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nbio.verify.check import PropertyResult
 from nbio.verify.columns import Columns
-from nbio.verify.engine import DEADLOCK, Trace, TraceStep, Verdict, replay, successors
+from nbio.verify.engine import DEADLOCK, Trace, TraceStep, Verdict, rerun, successors
 from nbio.verify.packing import Packing, Words
 from nbio.verify.program import Program
 from nbio.verify.report import WIDTH, columns
@@ -73,7 +73,7 @@ class _Batch:
             instance = program.instances[int(self.taken[step - 1][walker])] if step else None
             place[state] = len(trace)
             trace.append(TraceStep(instance, state))
-        replay(program, trace)
+        rerun(program, trace)
         return trace
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from nbio.verify import Model, Verdict, replay
+from nbio.verify import Model, Verdict, rerun
 from nbio.verify.cli import _bytes, main
 from nbio.verify.engine import Progress
 from nbio.verify.simulate import simulate
@@ -372,7 +372,7 @@ def test_a_walk_is_a_run_without_detours(elsewhere: Path) -> None:
     refuted = {r.name: r for r in found.results if r.verdict is Verdict.REFUTED}
     assert set(refuted) == {"bounded"}
     trace = refuted["bounded"].trace
-    replay(found.program, trace)
+    rerun(found.program, trace)
     assert sum(trace[-1].state) == 2
     assert len({step.state for step in trace}) == len(trace)
 
