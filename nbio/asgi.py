@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 from nbio.body import BodyReader
 from nbio.errors import BodyError, ConcurrentReadError
-from nbio.exchange import ClientDisconnected, Exchange, Wire
+from nbio.exchange import ClientDisconnected, Exchange, Peer, Wire
 from nbio.heads import RequestHead
 from nbio.responses import RawHeaders, ResponseError
 
@@ -15,7 +15,6 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
-Address: TypeAlias = tuple[str, int | None]
 
 VERSION = {"version": "3.0", "spec_version": "2.5"}
 
@@ -39,17 +38,16 @@ class AsgiSite:
         wire: Wire,
         head: RequestHead,
         body: BodyReader | None,
-        client: Address | None,
-        server: Address | None,
+        peer: Peer,
     ) -> "AsgiExchange":
         """Make the exchange for a request."""
-        return AsgiExchange(self, wire, head, body, client, server)
+        return AsgiExchange(self, wire, head, body, peer)
 
 
 class AsgiExchange(Exchange):
     """A request to an ASGI application."""
 
-    __slots__ = ("_client", "_delivered", "_server", "_site", "_start")
+    __slots__ = ("_delivered", "_peer", "_site", "_start")
 
     def __init__(
         self,
@@ -57,13 +55,11 @@ class AsgiExchange(Exchange):
         wire: Wire,
         head: RequestHead,
         body: BodyReader | None,
-        client: Address | None,
-        server: Address | None,
+        peer: Peer,
     ) -> None:
         super().__init__(wire, head, body)
         self._site = site
-        self._client = client
-        self._server = server
+        self._peer = peer
         # Whether the application was given the whole body.
         self._delivered = False
         # Status and headers: kept until the first piece of the body says how to frame it.
@@ -73,20 +69,21 @@ class AsgiExchange(Exchange):
         """The connection scope. A new one for each request; the application may change it."""
         head = self.head
         site = self._site
+        peer = self._peer
         path = head.path.decode("ascii")
         scope: Scope = {
             "type": "http",
             "asgi": VERSION.copy(),
             "http_version": head.version,
             "method": head.method,
-            "scheme": "http",
+            "scheme": peer.scheme,
             "path": site.root_path + (unquote(path) if "%" in path else path),
             "raw_path": head.path,
             "query_string": head.query,
             "root_path": site.root_path,
             "headers": head.headers,
-            "client": self._client,
-            "server": self._server,
+            "client": peer.client,
+            "server": peer.server,
             "extensions": {},
         }
         if site.state is not None:
@@ -167,10 +164,3 @@ def as_bytes(data: object) -> bytes:
     if isinstance(data, bytes | bytearray | memoryview):
         return bytes(data)
     raise ResponseError(f"the body of a message is bytes, not {type(data).__name__}")
-
-
-def address(value: object) -> Address | None:
-    """A socket's name as ASGI has it; None for an unnamed Unix socket."""
-    if isinstance(value, tuple):
-        return (value[0], value[1])
-    return (value, None) if isinstance(value, str) and value else None

@@ -7,7 +7,7 @@ is the small `Wire` below, so an exchange can be tested without a socket.
 import asyncio
 import logging
 from collections.abc import Awaitable
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 from nbio.body import BodyReader
 from nbio.heads import RequestHead
@@ -21,6 +21,38 @@ JOIN = 32768
 
 class ClientDisconnected(OSError):
     """The response can't be sent: the client is gone, or its request was refused midway."""
+
+
+Address: TypeAlias = tuple[str, int | None]
+
+
+class Peer:
+    """What a connection's requests have in common: its two ends, and how they talk.
+
+    `client` and `server` are (host, port), (path, None) of a Unix socket, or None; `scheme` is
+    "http" or "https"; `tls` is ASGI's tls extension, None without TLS.
+    """
+
+    __slots__ = ("client", "scheme", "server", "tls")
+
+    def __init__(
+        self,
+        client: Address | None,
+        server: Address | None,
+        scheme: str = "http",
+        tls: dict[str, Any] | None = None,
+    ) -> None:
+        self.client = client
+        self.server = server
+        self.scheme = scheme
+        self.tls = tls
+
+
+def address(value: object) -> Address | None:
+    """A socket's name as ASGI has it; None for an unnamed Unix socket."""
+    if isinstance(value, tuple):
+        return (value[0], value[1])
+    return (value, None) if isinstance(value, str) and value else None
 
 
 class Wire(Protocol):

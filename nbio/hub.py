@@ -7,12 +7,11 @@ import time
 from email.utils import formatdate
 from typing import Protocol
 
-from nbio.asgi import Address
 from nbio.blocks import BlockPool
 from nbio.body import BodyReader
 from nbio.config import Config
 from nbio.errors import PoolExhausted
-from nbio.exchange import Exchange, Wire
+from nbio.exchange import Exchange, Peer, Wire
 from nbio.heads import HeadParser, RequestHead
 from nbio.pool import BodyPool
 
@@ -31,8 +30,7 @@ class Site(Protocol):
         wire: Wire,
         head: RequestHead,
         body: BodyReader | None,
-        client: Address | None,
-        server: Address | None,
+        peer: Peer,
         /,
     ) -> Exchange:
         """Make the exchange for a request."""

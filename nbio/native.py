@@ -10,9 +10,8 @@ from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import TypeAlias, TypeGuard
 from urllib.parse import unquote
 
-from nbio.asgi import Address
 from nbio.body import BodyReader
-from nbio.exchange import ClientDisconnected, Exchange, Wire
+from nbio.exchange import Address, ClientDisconnected, Exchange, Peer, Wire
 from nbio.headers import HeaderItems, Headers, encode
 from nbio.heads import RequestHead
 from nbio.pool import BodyPool
@@ -23,24 +22,29 @@ from nbio.workers import Workers
 class Request:
     """A request. Never recycled, so it may be kept; its body, past the request, is closed."""
 
-    __slots__ = ("_exchange", "_headers", "client", "http_version", "method", "server")
+    __slots__ = ("_exchange", "_headers", "http_version", "method")
 
-    def __init__(
-        self, exchange: "NativeExchange", client: Address | None, server: Address | None
-    ) -> None:
+    def __init__(self, exchange: "NativeExchange") -> None:
         head = exchange.head
         self._exchange = exchange
         self._headers: Headers | None = None
         self.method = head.method
         self.http_version = head.version
-        # (host, port) of the two ends; (path, None) of a Unix socket.
-        self.client = client
-        self.server = server
+
+    @property
+    def client(self) -> Address | None:
+        """(host, port) of the client; (path, None), or None, on a Unix socket."""
+        return self._exchange.peer.client
+
+    @property
+    def server(self) -> Address | None:
+        """The address it connected to, as `client`."""
+        return self._exchange.peer.server
 
     @property
     def scheme(self) -> str:
-        """ "http"."""
-        return "http"
+        """ "http" or "https"."""
+        return self._exchange.peer.scheme
 
     @property
     def raw_path(self) -> bytes:
@@ -145,11 +149,10 @@ class NativeSite:
         wire: Wire,
         head: RequestHead,
         body: BodyReader | None,
-        client: Address | None,
-        server: Address | None,
+        peer: Peer,
     ) -> "NativeExchange":
         """Make the exchange for a request."""
-        return NativeExchange(self, wire, head, body, client, server)
+        return NativeExchange(self, wire, head, body, peer)
 
 
 class InThread:
@@ -184,7 +187,7 @@ _opening = threading.Lock()
 class NativeExchange(Exchange):
     """A request to a native handler."""
 
-    __slots__ = ("_client", "_over", "_server", "_site")
+    __slots__ = ("_over", "_site", "peer")
 
     def __init__(
         self,
@@ -192,13 +195,11 @@ class NativeExchange(Exchange):
         wire: Wire,
         head: RequestHead,
         body: BodyReader | None,
-        client: Address | None,
-        server: Address | None,
+        peer: Peer,
     ) -> None:
         super().__init__(wire, head, body)
         self._site = site
-        self._client = client
-        self._server = server
+        self.peer = peer
         self._over = False
 
     def open_body(self) -> BodyReader:
@@ -226,7 +227,7 @@ class NativeExchange(Exchange):
 
     async def call(self) -> None:
         site = self._site
-        response = await site.handler(Request(self, self._client, self._server))
+        response = await site.handler(Request(self))
         if not isinstance(response, Response):
             raise ResponseError(
                 f"the handler returned {type(response).__name__}, not nbio.Response"

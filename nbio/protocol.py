@@ -10,10 +10,9 @@ import socket
 import struct
 from typing import Final
 
-from nbio.asgi import Address, address
 from nbio.body import BodyReader
 from nbio.errors import PoolExhausted
-from nbio.exchange import Exchange
+from nbio.exchange import Exchange, Peer, address
 from nbio.heads import Refusal, RequestHead
 from nbio.http1 import COMPLETE, HEAD
 from nbio.hub import NEVER, Hub
@@ -29,18 +28,20 @@ RESET: Final = struct.pack("ii", 1, 0)
 """A socket that lingers for no time ends with a reset."""
 
 
+NOBODY: Final = Peer(None, None)
+
+
 class Connection(Sending):
     """One connection of a client."""
 
     __slots__ = (
-        "_client",
         "_dropped",
         "_eof",
         "_filling",
         "_head_begun",
         "_mark",
         "_paused",
-        "_server",
+        "_peer",
         "body",
         "deadline",
         "exchange",
@@ -53,8 +54,7 @@ class Connection(Sending):
         # The body being received; it may outlive the exchange, to be drained or detached.
         self.body: BodyReader | None = None
         self.deadline = NEVER
-        self._client: Address | None = None
-        self._server: Address | None = None
+        self._peer = NOBODY
         self._head_begun = False
         # Whether the last get_buffer lent the spare block.
         self._filling = False
@@ -70,8 +70,10 @@ class Connection(Sending):
     # uvloop's isn't an instance of asyncio.Transport, so nothing could be asserted here either.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._transport = transport
-        self._client = address(transport.get_extra_info("peername"))
-        self._server = address(transport.get_extra_info("sockname"))
+        self._peer = Peer(
+            address(transport.get_extra_info("peername")),
+            address(transport.get_extra_info("sockname")),
+        )
         hub = self._hub
         full = len(hub.connections) >= hub.config.max_connections
         hub.connections.add(self)
@@ -168,7 +170,7 @@ class Connection(Sending):
             body = self._acquire_body(head)
             if body is None:
                 return
-        exchange = hub.site.exchange(self, head, body, self._client, self._server)
+        exchange = hub.site.exchange(self, head, body, self._peer)
         self.exchange = exchange
         if body is not None and not self._start_body(body):
             return
