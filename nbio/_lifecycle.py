@@ -366,3 +366,40 @@ EVENTS: Final = (
     "wait",
     "wake",
 )
+
+
+WRITES: Final = {
+    "acquire": "state",
+    "close": "state generation leased waiting ended failed detached held paused",
+    "detach": "detached",
+    "fail": "failed paused",
+    "feed": "held paused",
+    "finalize": "state generation leased waiting ended failed detached held paused",
+    "finish": "ended",
+    "lease": "leased",
+    "release": "state generation leased waiting ended failed detached held paused",
+    "unlease": "state generation leased waiting ended failed detached held paused",
+    "wait": "waiting",
+    "wake": "leased waiting",
+}
+
+
+OUTCOMES: Final = {
+    0: "OK",
+    1: "RECYCLED",
+    2: "DEFERRED",
+    3: "PAUSE",
+    4: "RESUME",
+    5: "EMPTIED",
+    -1: "STALE",
+    -2: "CLOSED",
+    -3: "BUSY",
+    -4: "EMPTY",
+    -5: "ENDED",
+    -6: "FAILED",
+    -7: "READY",
+    -8: "NOT_WAITING",
+    -9: "NOT_FREE",
+    -10: "ALREADY",
+    -11: "KEPT",
+}

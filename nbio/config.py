@@ -97,6 +97,9 @@ class Config:
     low_water: Annotated[int, Doc("pool", "blocks a body may hold when reading resumes")] = 2
     safety: Annotated[Safety, Doc("pool", "how much the pool notes about its users")] = "simple"
     print_balance: Annotated[bool, Doc("pool", "print the pool's books at exit")] = False
+    record_trace: Annotated[
+        str, Doc("pool", "file for the pool's lifecycle events, to be replayed; empty: none")
+    ] = ""
 
     def __post_init__(self) -> None:
         for item in fields(self):

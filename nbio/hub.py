@@ -14,6 +14,7 @@ from nbio.errors import PoolExhausted
 from nbio.exchange import Exchange, Peer, Wire
 from nbio.heads import HeadParser, RequestHead
 from nbio.pool import BodyPool
+from nbio.recording import Recorder
 
 SCRATCH = 262144
 NEVER = float("inf")
@@ -58,7 +59,12 @@ class Hub:
         self.config = config
         self.site = site
         self.loop = loop
-        self.pool = BodyPool(
+        self._recorder: Recorder | None = None
+        make = BodyPool
+        if config.record_trace:
+            self._recorder = Recorder(config.record_trace)
+            make = self._recorder.pool_class()
+        self.pool = make(
             BlockPool(
                 config.block_size, config.max_idle_blocks, config.max_blocks, safety=config.safety
             ),
@@ -95,6 +101,8 @@ class Hub:
 
     def start(self) -> None:
         """Start the clock."""
+        if self._recorder is not None:
+            self._recorder.start(self.pool)
         self._tick()
 
     async def shut_down(self, timeout: float) -> None:
@@ -126,6 +134,8 @@ class Hub:
             self._timer.cancel()
         self.return_spare()
         self.pool.drain()
+        if self._recorder is not None:
+            self._recorder.close()
 
     def remove(self, connection: Timed) -> None:
         """The connection is lost."""

@@ -2,14 +2,17 @@
 
 import asyncio
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPResponse
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from nbio.server import Server, loop_factory
+from nbio.testing.replay import Replayed, read, replay
 
 TIMEOUT = 20.0
 
@@ -111,8 +114,32 @@ class Live:
 
 @contextmanager
 def serving(app: Any, **options: Any) -> Iterator[Live]:
-    """Serve `app`; at the end every body and block must be back in the pool."""
-    live = Live(app, options)
+    """Serve `app`; at the end every body and block must be back in the pool.
+
+    And its record must be a run of the model.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        trace = Path(options.get("record_trace") or Path(folder) / "trace.jsonl")
+        with _served(Live(app, {**options, "record_trace": str(trace)})) as live:
+            yield live
+        RECORDED.append(validated(trace))
+
+
+RECORDED: list[Replayed] = []
+"""What became of every server's record; the tests' last line sums it up."""
+
+
+def validated(trace: Path) -> Replayed:
+    """Replay a record, which must be a whole one, and a run of the model."""
+    recording = read(trace)
+    assert recording.complete
+    found = replay(recording)
+    assert found.refused is None, str(found)
+    return found
+
+
+@contextmanager
+def _served(live: Live) -> Iterator[Live]:
     live.thread.start()
     try:
         live.run(live.server.start())

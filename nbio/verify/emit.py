@@ -34,7 +34,17 @@ def emit_machine(machine: Machine, outcomes: type[E], docs: Mapping[E, str], hea
     functions = [_function(machine, event) for event in machine.events.values()]
     names = [f'    "{n}",' for n in sorted(machine.events)]
     functions.append("\n".join(["EVENTS: Final = (", *names, ")"]) + "\n")
+    functions.append(_frames(machine))
+    names = [f'    {m.value}: "{m.name}",' for m in outcomes]
+    functions.append("\n".join(["OUTCOMES: Final = {", *names, "}"]) + "\n")
     return "\n".join(parts) + "\n\n" + "\n\n".join(functions)
+
+
+def _frames(machine: Machine) -> str:
+    """The fields that each function returns after the outcome, for those who call it by name."""
+    events = sorted(machine.events.items())
+    lines = [f'    "{name}": "{" ".join(frame(machine, event)[1])}",' for name, event in events]
+    return "\n".join(["WRITES: Final = {", *lines, "}"]) + "\n"
 
 
 def _kinds(machine: Machine) -> list[type[IntEnum]]:
