@@ -4,6 +4,8 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS := .venv-peers
+OPTIONS :=
 SOURCES := nbio model proofs tests docs/examples
 
 .DEFAULT_GOAL := help
@@ -44,10 +46,16 @@ verify: $(READY) ## re-derive every ci claim, proof and mutant; one ledger
 verify-full: $(READY) ## the claims that take long
 	$(BIN)/python -m model verify --tier full
 
-bench: $(READY) ## measure (ratios; asserts nothing about absolute time)
+bench: $(READY) $(PEERS)/.ready ## measure against the peers (needs wrk, gcc); OPTIONS=--quick tries all once
 	$(BIN)/python tests/bench/bench_pool.py
+	$(PEERS)/bin/python -m tests.bench.run $(OPTIONS)
 	$(BIN)/python -m tests.bench.bench_verify
 
+$(PEERS)/.ready: tests/bench/peers.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/bench/peers.txt
+	@touch $@
+
 clean: ## remove what was made
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

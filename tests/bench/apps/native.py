@@ -1,0 +1,45 @@
+"""The workloads for nbio's own interface; `sync_` ones run in worker threads."""
+
+from nbio import Request, Response
+from tests.bench.apps.payload import BIG, HELLO, TEXT
+
+
+async def hello(request: Request) -> Response:
+    """A GET of 13 bytes."""
+    return Response(HELLO, media_type=TEXT)
+
+
+async def big(request: Request) -> Response:
+    """A GET of 16 MiB."""
+    return Response(BIG, media_type=TEXT)
+
+
+async def read(request: Request) -> Response:
+    """Read the body in full, as one bytes object."""
+    return Response(str(len(await request.body.read())))
+
+
+async def count(request: Request) -> Response:
+    """Count the body's bytes, without a copy."""
+    size = 0
+    async for view in request.body.views():
+        size += len(view)
+    return Response(str(size))
+
+
+def sync_hello(request: Request) -> Response:
+    """A GET of 13 bytes, in a thread."""
+    return Response(HELLO, media_type=TEXT)
+
+
+def sync_read(request: Request) -> Response:
+    """Read the body in full, in a thread."""
+    return Response(str(len(request.body.read_blocking())))
+
+
+def sync_count(request: Request) -> Response:
+    """Count the body's bytes, in a thread."""
+    size = 0
+    while data := request.body.read_blocking(65536):
+        size += len(data)
+    return Response(str(size))
