@@ -8,6 +8,7 @@ from nbio.body import BodyReader
 from nbio.errors import BodyError, ConcurrentReadError
 from nbio.exchange import ClientDisconnected, Exchange, Peer, Wire
 from nbio.heads import RequestHead
+from nbio.pool import BodyPool
 from nbio.responses import RawHeaders, ResponseError
 
 Message: TypeAlias = MutableMapping[str, Any]
@@ -26,12 +27,19 @@ class AsgiSite:
     """An application, and what is the same in the scopes of all its requests."""
 
     __slots__ = ("app", "root_path", "state")
+    interface = "asgi"
 
     def __init__(self, app: App, root_path: str) -> None:
         self.app = app
         self.root_path = root_path
         # What the lifespan left for the requests; None without a lifespan.
         self.state: dict[str, Any] | None = None
+
+    def begin(self, pool: BodyPool) -> None:
+        """Nothing to prepare."""
+
+    def end(self) -> None:
+        """Nothing to end: the lifespan is the server's."""
 
     def exchange(
         self,

@@ -142,6 +142,13 @@ class BodyReader(Handle):
             parts.append(part)
         return b"".join(parts)
 
+    def readinto_blocking(self, buffer: bytearray | memoryview | Buffer) -> int:
+        """As `readinto`, for worker threads, whatever loop they run. Raises what it raises."""
+        with memoryview(buffer) as whole, whole.cast("B") as target:
+            if not target.nbytes or not self._block_for_lease(COPY, None):
+                return 0
+            return self._copy_into(target)
+
     def close(self) -> None:
         """Close the body; bytes still to come are dropped. Any thread, any time; never raises."""
         self._shut(_lifecycle.close, "handler")

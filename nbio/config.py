@@ -3,7 +3,7 @@
 from dataclasses import Field, dataclass, fields
 from typing import Annotated, Any, Literal, NamedTuple
 
-Interface = Literal["auto", "asgi", "native"]
+Interface = Literal["auto", "asgi", "wsgi", "native"]
 Lifespan = Literal["auto", "on", "off"]
 Safety = Literal["off", "simple", "debug"]
 
@@ -42,7 +42,9 @@ class Config:
     server_header: Annotated[str, Doc("server", "value of the Server field; empty sends none")] = (
         "nbio"
     )
-    threads: Annotated[int, Doc("server", "worker threads for synchronous native handlers")] = 32
+    threads: Annotated[
+        int, Doc("server", "worker threads for WSGI and for synchronous native handlers")
+    ] = 32
 
     max_connections: Annotated[int, Doc("limits", "connections at once; more are answered 503")] = (
         16384
@@ -121,7 +123,7 @@ _MAY_BE_ZERO = frozenset(["port", "max_body", "max_idle_blocks", "low_water", "b
     "shutdown_timeout",
 }
 CHOICES: dict[str, tuple[str, ...]] = {
-    "interface": ("auto", "asgi", "native"),
+    "interface": ("auto", "asgi", "wsgi", "native"),
     "lifespan": ("auto", "on", "off"),
     "safety": ("off", "simple", "debug"),
 }

@@ -10,8 +10,9 @@ from collections.abc import Awaitable
 from typing import Any, Protocol, TypeAlias
 
 from nbio.body import BodyReader
+from nbio.files import FilePart
 from nbio.heads import RequestHead
-from nbio.responses import CONTINUE, Framing, RawHeaders
+from nbio.responses import CONTINUE, LENGTH, Framing, RawHeaders, ResponseError
 
 logger = logging.getLogger("nbio")
 
@@ -65,6 +66,9 @@ class Wire(Protocol):
 
     def drained(self) -> "asyncio.Future[None]":
         """A future that is done when there is room for more."""
+
+    async def send_file(self, part: FilePart) -> bool:
+        """Send the bytes of a file; return False when the client went before it had them."""
 
     def common_fields(self) -> bytes:
         """The fields every response has."""
@@ -134,14 +138,18 @@ class Exchange:
         self.start(status, headers, data, last=True)
         self.finish()
 
-    def start(self, status: int, headers: RawHeaders, data: bytes, *, last: bool) -> None:
+    def start(
+        self, status: int, headers: RawHeaders, data: bytes, *, last: bool, size: int = -1
+    ) -> None:
         """Send the head and the first piece of the body, in one write unless it is large.
 
-        Raises ResponseError, and has sent nothing then, for what makes no response.
+        `size` is the whole body's length, where it is known before the last piece. Raises
+        ResponseError, and has sent nothing then, for what makes no response.
         """
         head = self.head
         framing = Framing(head.keep_alive and not head.expects and self.wire.may_persist(last))
-        size = len(data) if last else -1
+        if last:
+            size = len(data)
         block = framing.head(
             status, headers, size, head.method, head.version, self.wire.common_fields()
         )
@@ -160,6 +168,30 @@ class Exchange:
         payload = framing.body(data, last)
         if payload:
             self.wire.write(payload)
+
+    async def send_file(self, status: int, headers: RawHeaders, part: FilePart) -> None:
+        """Send a whole response, its body a file, which is closed.
+
+        Raises ClientDisconnected when the client doesn't take all of it, ResponseError when the
+        file is shorter than its Content-Length.
+        """
+        try:
+            self.start(status, headers, b"", last=False, size=part.size)
+            framing = self.framing
+            assert framing is not None, "it has started"
+            if framing.kind == LENGTH:
+                part.size = min(part.size, framing.left)
+                framing.left -= part.size
+                if not await self.wire.send_file(part):
+                    self.lost()
+                    raise ClientDisconnected("the client is gone")
+                if framing.left:
+                    raise ResponseError(
+                        f"the file is {framing.left} bytes shorter than its Content-Length"
+                    )
+        finally:
+            part.close()
+        self.finish()
 
     def finish(self) -> None:
         """The response is complete: nobody reads the body any more, unless it was detached."""

@@ -24,7 +24,15 @@ CANCEL_TIMEOUT = 1.0
 
 
 class Site(Protocol):
-    """An application, in one of the interfaces."""
+    """An application, in one of the interfaces, whose name is `interface`."""
+
+    interface: str
+
+    def begin(self, pool: BodyPool) -> None:
+        """The server starts; this is its pool of bodies."""
+
+    def end(self) -> None:
+        """The server has stopped."""
 
     def exchange(
         self,

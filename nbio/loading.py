@@ -3,12 +3,16 @@
 import importlib
 import inspect
 import sys
-from typing import Any
+from typing import Any, Final
 
 from nbio.asgi import AsgiSite
-from nbio.config import Config
+from nbio.config import Config, Interface
 from nbio.errors import NbioError
 from nbio.native import NativeSite
+from nbio.wsgi import WsgiSite
+
+INTERFACES: Final[dict[int, Interface]] = {3: "asgi", 2: "wsgi", 1: "native"}
+"""Interfaces by the number of arguments that an application takes."""
 
 
 class AppError(NbioError):
@@ -41,20 +45,22 @@ def load(reference: str, app_dir: str | None = None) -> Any:
     return found
 
 
-def site_for(app: Any, config: Config) -> AsgiSite | NativeSite:
+def site_for(app: Any, config: Config) -> AsgiSite | NativeSite | WsgiSite:
     """Wrap an application by the interface it speaks. Raises AppError for one that is none."""
     if not callable(app):
         raise AppError(f"the application isn't callable, but {type(app).__name__}")
     interface = config.interface
     if interface == "auto":
-        interface = "asgi" if arity(app) == 3 else "native"
+        interface = INTERFACES[arity(app)]
     if interface == "asgi":
         return AsgiSite(app, config.root_path)
+    if interface == "wsgi":
+        return WsgiSite(app, config.root_path, config.threads)
     return NativeSite(app, config.threads)
 
 
 def arity(app: Any) -> int:
-    """How many positional arguments the application needs: 3 is ASGI, 1 is native.
+    """How many positional arguments the application needs: one of those in INTERFACES.
 
     Raises AppError for other numbers.
     """
@@ -64,11 +70,11 @@ def arity(app: Any) -> int:
         raise AppError("the application has no signature: say --interface") from None
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     needed = sum(p.kind in positional and p.default is p.empty for p in parameters)
-    if needed in (1, 3):
+    if needed in INTERFACES:
         return needed
     if any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters):
         return 3
     raise AppError(
-        f"an application takes (scope, receive, send) or (request), this one {needed} arguments: "
-        "say --interface if it does after all"
+        "an application takes (scope, receive, send), (environ, start_response) or (request), "
+        f"this one {needed} arguments: say --interface if it does after all"
     )

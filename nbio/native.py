@@ -133,16 +133,26 @@ class NativeSite:
     """A handler, and what all its requests need."""
 
     __slots__ = ("handler", "pool", "workers")
+    interface = "native"
 
     def __init__(self, handler: Handler, threads: int) -> None:
         self.workers: Workers | None = None
-        # Set by the server, which makes the pool.
+        # Set when the server starts, which makes the pool.
         self.pool: BodyPool | None = None
         if is_async(handler):
             self.handler: AsyncHandler = handler
         elif is_sync(handler):
             self.workers = Workers(threads)
             self.handler = InThread(handler, self.workers)
+
+    def begin(self, pool: BodyPool) -> None:
+        """Take the pool, for the bodies of requests that have none."""
+        self.pool = pool
+
+    def end(self) -> None:
+        """Let the threads go."""
+        if self.workers is not None:
+            self.workers.stop()
 
     def exchange(
         self,

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final
 
+from nbio.files import FilePart, send_by_kernel, send_by_reading
 from nbio.http1 import Receiver
 from nbio.hub import Hub
 
@@ -84,3 +85,41 @@ class Sending(asyncio.BufferedProtocol):
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
+
+    # Files.
+
+    async def send_file(self, part: FilePart) -> bool:
+        """Send the bytes of a file; return False when the client went before it had them."""
+        self._flush()
+        transport = self._transport
+        sock = transport.get_extra_info("socket")
+        if not self.may_send():
+            return False
+        try:
+            if sock is None or transport.get_extra_info("sslcontext") is not None:
+                return await send_by_reading(self, part)
+            # Past everything that was written before: without a high-water mark, drained means
+            # empty.
+            transport.set_write_buffer_limits(high=0)
+            await self.drained()
+            if not self.may_send():
+                return False
+            transport.set_write_buffer_limits()
+            return await send_by_kernel(self, sock.fileno(), part)
+        except ConnectionError:
+            transport.abort()
+            return False
+
+    def may_send(self) -> bool:
+        return not self._lingering and not self._transport.is_closing()
+
+    async def room(self, fd: int) -> None:
+        # To the clock this is a transport that is full.
+        self.pause_writing()
+        self._hub.loop.add_writer(fd, self.resume_writing)
+        try:
+            await self.drained()
+        finally:
+            self._hub.loop.remove_writer(fd)
+            if self.write_paused and self.may_send():
+                self.resume_writing()

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 from nbio.asgi import App, AsgiSite
 from nbio.config import Config
@@ -17,25 +17,27 @@ from nbio.errors import NbioError
 from nbio.hub import Hub
 from nbio.lifespan import Lifespan, first_of
 from nbio.loading import load, site_for
-from nbio.native import Handler, NativeSite
+from nbio.native import Handler
 from nbio.pool import BodyPool, PoolStats
 from nbio.protocol import Connection
+from nbio.wsgi import WsgiApp
 
 logger = logging.getLogger("nbio")
+
+AnyApp: TypeAlias = App | WsgiApp | Handler
+"""An application, in one of the interfaces."""
 
 
 class Server:
     """A server for one application.
 
-    `app` is an ASGI application, a native handler, or a "module:app" reference to one; options
-    are those of `Config`, as a `config` or as keyword arguments.
+    `app` is an ASGI or WSGI application, a native handler, or a "module:app" reference to one;
+    options are those of `Config`, as a `config` or as keyword arguments.
 
     Raises AppError for what is no application, ValueError or TypeError for a wrong option.
     """
 
-    def __init__(
-        self, app: App | Handler | str, config: Config | None = None, **options: Any
-    ) -> None:
+    def __init__(self, app: AnyApp | str, config: Config | None = None, **options: Any) -> None:
         if config is not None and options:
             raise TypeError("give either a config or options, not both")
         self.config = config if config is not None else Config(**options)
@@ -50,8 +52,8 @@ class Server:
 
     @property
     def interface(self) -> str:
-        """ "asgi" or "native"."""
-        return "asgi" if isinstance(self._site, AsgiSite) else "native"
+        """ "asgi", "wsgi" or "native"."""
+        return self._site.interface
 
     @property
     def port(self) -> int:
@@ -93,8 +95,7 @@ class Server:
             await self._lifespan.startup()
             if self._lifespan.supported:
                 self._site.state = self._lifespan.state
-        else:
-            self._site.pool = hub.pool
+        self._site.begin(hub.pool)
         try:
             self._listener = await loop.create_server(
                 partial(Connection, hub), config.host, config.port, backlog=config.backlog
@@ -116,8 +117,7 @@ class Server:
         await hub.shut_down(self.config.shutdown_timeout)
         await self._end_lifespan()
         hub.stop()
-        if isinstance(self._site, NativeSite) and self._site.workers is not None:
-            self._site.workers.stop()
+        self._site.end()
         logger.info("%s", balance(hub.pool.stats()))
 
     async def serve(self) -> None:
@@ -218,7 +218,7 @@ class Signals:
         self._server.shutdown(now=self._seen > 1)
 
 
-def run(app: App | Handler | str, config: Config | None = None, **options: Any) -> None:
+def run(app: AnyApp | str, config: Config | None = None, **options: Any) -> None:
     """Serve `app` in this process until SIGINT or SIGTERM. Arguments and errors as `Server`."""
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         server = runner.run(make(app, config, options))
@@ -227,7 +227,7 @@ def run(app: App | Handler | str, config: Config | None = None, **options: Any) 
         print(balance(server.pool.stats()), flush=True)
 
 
-async def make(app: App | Handler | str, config: Config | None, options: dict[str, Any]) -> Server:
+async def make(app: AnyApp | str, config: Config | None, options: dict[str, Any]) -> Server:
     """Make the server inside its loop, so that the application is imported there too."""
     return Server(app, config, **options)
 

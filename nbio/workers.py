@@ -26,20 +26,20 @@ class Workers:
         # Both used on the loop's thread only.
         self._busy = 0
 
-    async def run(self, function: Callable[[A], R], argument: A) -> R:
-        """Call `function(argument)` in a thread. Cancelling the wait doesn't stop the thread."""
+    def run(self, function: Callable[[A], R], argument: A) -> "asyncio.Future[R]":
+        """Call `function(argument)` in a thread. Cancelling the future doesn't stop the thread."""
         loop = asyncio.get_running_loop()
-        job = Job(function, argument, loop)
+        job = Job(function, argument, loop, self._one_done)
         self._busy += 1
         if self._busy > self._threads and self._threads < self._limit:
             self._threads += 1
             name = f"nbio-worker-{self._threads}"
             threading.Thread(target=self._work, name=name, daemon=True).start()
-        job.future.add_done_callback(self._one_done)
         self._jobs.put(job)
-        return await job.future
+        return job.future
 
-    def _one_done(self, _: "asyncio.Future[Any]") -> None:
+    def _one_done(self) -> None:
+        # Also for a job nobody waits for any more: until it ends, its thread is taken.
         self._busy -= 1
 
     def _work(self) -> None:
@@ -58,14 +58,19 @@ class Workers:
 class Job(Generic[A, R]):
     """One call, and the future its caller waits for."""
 
-    __slots__ = ("_argument", "_function", "_loop", "future")
+    __slots__ = ("_argument", "_done", "_function", "_loop", "future")
 
     def __init__(
-        self, function: Callable[[A], R], argument: A, loop: asyncio.AbstractEventLoop
+        self,
+        function: Callable[[A], R],
+        argument: A,
+        loop: asyncio.AbstractEventLoop,
+        done: Callable[[], None],
     ) -> None:
         self._function = function
         self._argument = argument
         self._loop = loop
+        self._done = done
         self.future: asyncio.Future[R] = loop.create_future()
 
     def run(self) -> None:
@@ -83,10 +88,12 @@ class Job(Generic[A, R]):
             self._loop.call_soon_threadsafe(callback, value)
 
     def _succeeded(self, result: R) -> None:
+        self._done()
         if not self.future.done():
             self.future.set_result(result)
 
     def _failed(self, error: BaseException) -> None:
+        self._done()
         if self.future.done():
             return
         # A future refuses StopIteration, and a thread's SystemExit is no reason to stop a server.

@@ -194,7 +194,7 @@ def test_the_options_defaults_are_the_configs() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"interface": "wsgi"},
+        {"interface": "cgi"},
         {"port": "80"},
         {"port": True},
         {"port": 1.5},
@@ -215,9 +215,9 @@ def test_interfaces() -> None:
     def anything(*args: object) -> None: ...
     def one(request: object, *, option: int = 0) -> None: ...
 
-    assert [arity(app) for app in (asgi, anything, one)] == [3, 3, 1]
-    with pytest.raises(AppError, match="2 arguments"):
-        arity(wsgi)
+    assert [arity(app) for app in (asgi, anything, wsgi, one)] == [3, 3, 2, 1]
+    with pytest.raises(AppError, match="4 arguments"):
+        arity(lambda a, b, c, d: None)
     with pytest.raises(AppError, match="callable"):
         site_for(7, Config())
     assert load("os:path.join")

@@ -1,0 +1,140 @@
+"""A response's way from a worker thread to the loop, with a bound on what is under way.
+
+The thread hands pieces over and sleeps while more than LIMIT bytes have not been sent; so a
+slow client holds its own thread up, and neither the loop nor the memory. The loop's side is a
+coroutine, which waits for pieces and for room on the connection in turns.
+"""
+
+import threading
+from collections import deque
+from typing import Final, NamedTuple
+
+from nbio.files import FilePart
+from nbio.responses import RawHeaders
+from nbio.waiters import LoopWaiter, ThreadWaiter
+
+LIMIT: Final = 65536
+"""So many bytes may be on their way before the thread has to wait."""
+
+
+class Head(NamedTuple):
+    """What a response starts with."""
+
+    status: int
+    headers: RawHeaders
+    # The body's length; -1 while unknown.
+    size: int
+
+
+class Outlet:
+    """One response under way. `put` and `finish` are the thread's, the rest is the loop's."""
+
+    __slots__ = (
+        "_closed",
+        "_held",
+        "_lock",
+        "_over",
+        "_pieces",
+        "_reader",
+        "_writer",
+        "finished",
+        "head",
+        "tail",
+    )
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pieces: deque[bytes] = deque()
+        # Bytes in `_pieces`.
+        self._held = 0
+        self._reader: LoopWaiter | None = None
+        self._writer: ThreadWaiter | None = None
+        # Why the loop takes no more.
+        self._closed: BaseException | None = None
+        # Whether the thread puts no more.
+        self._over = False
+        # Set by the thread before its first piece or its finish, and not changed after that.
+        self.head: Head | None = None
+        # The last piece of the body, or a file that is the body; known once finished.
+        self.tail: bytes | FilePart = b""
+        self.finished = False
+
+    # The thread's side.
+
+    def put(self, piece: bytes) -> None:
+        """Hand a piece over; return when there is room for another.
+
+        Raises what the loop closed this with, most often ClientDisconnected.
+        """
+        writer: ThreadWaiter | None = None
+        with self._lock:
+            if self._closed is None:
+                self._pieces.append(piece)
+                self._held += len(piece)
+                if self._held > LIMIT:
+                    writer = self._writer = ThreadWaiter()
+            reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.wake()
+        if writer is not None:
+            writer.sleep(None)
+        self.check()
+
+    def check(self) -> None:
+        """Raise what the loop closed this with, if it did."""
+        closed = self._closed
+        if closed is not None:
+            # A new one each time: an exception raised again collects tracebacks.
+            raise type(closed)(*closed.args) from closed
+
+    def finish(self, tail: bytes | FilePart = b"") -> None:
+        """The body is complete with `tail`."""
+        self.tail = tail
+        self.finished = True
+        self.end()
+
+    # The loop's side.
+
+    def end(self, _: object = None) -> None:
+        """There are no more pieces, whether or not the response is complete. Any thread."""
+        with self._lock:
+            self._over = True
+            reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.wake()
+
+    async def get(self) -> bytes | None:
+        """Wait for a piece; None when there are no more."""
+        while True:
+            writer: ThreadWaiter | None = None
+            reader: LoopWaiter | None = None
+            piece: bytes | None = None
+            with self._lock:
+                if self._pieces:
+                    piece = self._pieces.popleft()
+                    self._held -= len(piece)
+                    if self._held <= LIMIT:
+                        writer, self._writer = self._writer, None
+                elif self._over or self._closed is not None:
+                    return None
+                else:
+                    reader = self._reader = LoopWaiter()
+            if writer is not None:
+                writer.wake()
+            if reader is None:
+                return piece
+            await reader.future
+
+    def close(self, why: BaseException) -> None:
+        """Take no more: the thread's next `put`, or the one that sleeps, raises `why`."""
+        with self._lock:
+            if self._closed is None:
+                self._closed = why
+            self._pieces.clear()
+            self._held = 0
+            writer, self._writer = self._writer, None
+            reader, self._reader = self._reader, None
+        if writer is not None:
+            writer.wake()
+        if reader is not None:
+            reader.wake()
