@@ -1,0 +1,125 @@
+"""How a connection waits and ends: pauses, deadlines, refusals, and closing without a loss."""
+
+import socket
+import struct
+from typing import Final
+
+from nbio.body import BodyReader
+from nbio.exchange import Exchange
+from nbio.http1 import COMPLETE, HEAD
+from nbio.hub import NEVER, Hub
+from nbio.responses import refusal
+from nbio.sending import Sending
+
+RESET: Final = struct.pack("ii", 1, 0)
+"""A socket that lingers for no time ends with a reset."""
+
+
+class Ending(Sending):
+    """What `Connection` pauses, waits and closes with."""
+
+    __slots__ = ("_dropped", "_eof", "_mark", "_paused", "body", "deadline", "exchange")
+
+    def __init__(self, hub: Hub) -> None:
+        super().__init__(hub)
+        # The exchange whose response isn't complete yet.
+        self.exchange: Exchange | None = None
+        # The body being received; it may outlive the exchange, to be drained or detached.
+        self.body: BodyReader | None = None
+        self.deadline = NEVER
+        self._paused = False
+        self._eof = False
+        # Bytes of unread bodies thrown away, and of the body in body_timeout's last period.
+        self._dropped = 0
+        self._mark = 0
+
+    def common_fields(self) -> bytes:
+        return self._hub.common
+
+    def pause_writing(self) -> None:
+        self.write_paused = True
+        self._mark_write()
+
+    def resume_writing(self) -> None:
+        self.write_paused = False
+        self.deadline = NEVER
+        if self._lingering:
+            self._linger_deadline()
+        elif self.body is not None and self._receiver.state != COMPLETE:
+            self._body_deadline()
+        self._wake_writers()
+
+    def _pause(self) -> None:
+        if not self._paused and not self._eof:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
+
+    def refuse(self, status: int, why: str) -> None:
+        self._refuse(status, why, clean=True)
+
+    def _refuse(self, status: int, why: str, *, clean: bool = False) -> None:
+        """Answer with an error and close; not clean when the client may still be sending."""
+        if not self._lingering:
+            self.exchange = None
+            self.write(refusal(status, why, self._hub.common))
+            self._close(clean=clean)
+
+    def abort(self) -> None:
+        # By a reset: a mere end would look like the end of an HTTP/1.0 response.
+        self._flush()
+        self._lingering = True
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        self._transport.abort()
+
+    def _close(self, *, clean: bool = True) -> None:
+        """Close after what was written. The response must not be lost to a reset.
+
+        A kernel that receives for a closed socket resets the connection, and the client may
+        then lose the response (RFC 9112, 9.6). So while the client may still be sending, only
+        our half is closed, and what arrives is thrown away for a while.
+        """
+        if self._lingering:
+            return
+        self._flush()
+        receiver = self._receiver
+        clean = clean and receiver.state in (HEAD, COMPLETE) and not receiver.pending
+        receiver.pending = b""
+        self._lingering = True
+        self._linger_deadline()
+        if clean or self._eof or not self._hub.config.linger_timeout:
+            self._transport.close()
+            self._linger_deadline()
+        else:
+            self._resume()
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
+
+    def _discard(self, nbytes: int) -> None:
+        self._dropped += nbytes
+        if self._dropped > self._hub.config.max_drain * 4:
+            self._transport.abort()
+
+    # Time.
+
+    def _body_deadline(self) -> None:
+        body = self.body
+        self._mark = body.received + body.dropped if body is not None else 0
+        self.deadline = self._hub.now + self._hub.config.body_timeout
+
+    def _mark_write(self) -> None:
+        self._mark = self._transport.get_write_buffer_size()
+        self.deadline = self._hub.now + self._hub.config.write_timeout
+
+    def _linger_deadline(self) -> None:
+        config = self._hub.config
+        unsent = self._transport.get_write_buffer_size()
+        wait = config.write_timeout if unsent else config.linger_timeout
+        self.deadline = self._hub.now + wait
