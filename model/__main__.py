@@ -4,8 +4,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from model import claims, emit, tables
+from model import claims, emit, replay, tables
 from model.registry import MODELS, build
+from nbio.testing.replay import TraceError, read
 from nbio.verify.check import check
 from nbio.verify.engine import Bounds, Verdict
 from nbio.verify.expr import ModelError
@@ -22,6 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _check(args)
         if args.command == "verify":
             return _verify(args)
+        if args.command == "replay":
+            return _replay(args)
         return _emit(args) if args.command == "emit" else _table(args)
     except (ModelError, KeyError) as error:
         print(f"model: {error}", file=sys.stderr)
@@ -42,6 +45,8 @@ def _parser() -> argparse.ArgumentParser:
     verifying = commands.add_parser("verify", help="recompute the claims of CLAIMS.toml")
     verifying.add_argument("--tier", choices=("ci", "full"), default="ci")
     verifying.add_argument("--rewrite", action="store_true", help="claim what is found now")
+    replaying = commands.add_parser("replay", help="replay what `nbio --record-trace` wrote")
+    replaying.add_argument("traces", nargs="+", metavar="trace.jsonl")
     emitting = commands.add_parser("emit", help="write nbio/_lifecycle.py")
     emitting.add_argument("--check", action="store_true", help="only say whether it is stale")
     tabling = commands.add_parser("table", help="renew the generated parts of README and docs")
@@ -102,6 +107,19 @@ def _verify(args: argparse.Namespace) -> int:
         return Verdict.UNKNOWN.exit_code
     print(f"{len(checked) - wrong} of {len(checked)} claims of tier {args.tier} hold as claimed")
     return Verdict.REFUTED.exit_code if wrong else 0
+
+
+def _replay(args: argparse.Namespace) -> int:
+    wrong = 0
+    for path in args.traces:
+        try:
+            judged = replay.judge(read(path))
+        except (TraceError, OSError, UnicodeDecodeError) as error:
+            print(f"model: {path}: {error}", file=sys.stderr)
+            return USAGE_ERROR
+        print(f"{path}: {judged}")
+        wrong |= not judged.is_run
+    return int(wrong)
 
 
 def _emit(args: argparse.Namespace) -> int:

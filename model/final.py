@@ -43,7 +43,8 @@ def loop_steps(w: World) -> None:
 
     @m.action(r=w.request, k=w.block, actor="loop", say="loop: feeds request {r} block {k}")
     def feed(do: Step, r: IntExpr, k: IntExpr) -> None:
-        on_wire = (w.wire[r] == Wire.MORE) & (w.fed[r] < w.body) & w.reading[r]
+        reads = w.reading[r] | w.bursts
+        on_wire = (w.wire[r] == Wire.MORE) & (w.fed[r] < w.body) & reads
         outcome = w.event(do, r, "feed", blocks=1, high=w.high).outcome
         taken = outcome >= 0
         # Bytes for a closed body are dropped: a step that stands still.
@@ -117,16 +118,22 @@ def reader_steps(w: World) -> None:
         do.set(w.doing[p], Doing.WAITING, ok)
         do.set(w.called[p], False)
 
-    @m.action(p=w.party, actor="party {p}", say="party {p}: wakes up")
-    def wake(do: Step, p: IntExpr) -> None:
-        r = w.request_of(p)
-        # A handler's task may be cancelled at any time; a thread sleeps until it is called.
-        do.when(w.doing[p] == Doing.WAITING, w.called[p] | w.is_handler(p))
-        outcome = w.event(do, r, "wake", kind=Lease.COPY).outcome
-        judges.judge_wake(w, do, r, outcome)
-        do.set(w.called[p], False)
-        do.set(w.doing[p], Doing.IDLE)
-        w.look(do, p, w.handle[r], Doing.COPYING, outcome == Outcome.OK)
+    def wake(name: str, called: bool, lease: Lease, how: Doing, say: str) -> None:
+        def body(do: Step, p: IntExpr) -> None:
+            r = w.request_of(p)
+            do.when(w.doing[p] == Doing.WAITING, w.called[p] == boolean(called))
+            outcome = w.event(do, r, "wake", kind=lease).outcome
+            judges.judge_wake(w, do, r, outcome)
+            do.set(w.called[p], False)
+            do.set(w.doing[p], Doing.IDLE)
+            w.look(do, p, w.handle[r], how, outcome == Outcome.OK)
+
+        m.add_action(name, body, {"p": w.party}, actor="party {p}", say=f"party {{p}}: {say}")
+
+    wake("wake", True, Lease.COPY, Doing.COPYING, "wakes up and reads")
+    wake("wake_view", True, Lease.VIEW, Doing.VIEWING, "wakes up and views")
+    # A task is cancelled at any time, a thread's read may time out.
+    wake("give_up", False, Lease.COPY, Doing.COPYING, "waits no longer")
 
     @m.action(p=w.party, never=True, actor="party {p}", say="party {p}: wakes, though not asleep")
     def wake_stray(do: Step, p: IntExpr) -> None:
@@ -249,6 +256,13 @@ def ending_steps(w: World) -> None:
         w.gave_up(do, r, True)
 
 
+def steps(w: World) -> None:
+    """Every step of everybody."""
+    loop_steps(w)
+    reader_steps(w)
+    ending_steps(w)
+
+
 def final(
     slots: int = 2,
     requests: int = 3,
@@ -261,9 +275,7 @@ def final(
 ) -> Model:
     """The final design at the given bounds; ``machine`` may be a mutant of the lifecycle."""
     w = World(machine, Bounds(slots, requests, blocks, leftovers, keepers, buffers, detachers))
-    loop_steps(w)
-    reader_steps(w)
-    ending_steps(w)
+    steps(w)
     judges.declare(w)
     w.m.done(judges.quiet(w))
     return w.m

@@ -83,9 +83,18 @@ class Bounds:
 class World:
     """The variables of the world, and the steps of its parties."""
 
-    def __init__(self, machine: Machine, bounds: Bounds) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        bounds: Bounds,
+        marks: tuple[int, int] = (2, 1),
+        bursts: bool = False,
+    ) -> None:
         slots, requests, blocks = bounds.slots, bounds.requests, bounds.blocks
         self.machine, self.body, self.detachers = machine, blocks, bounds.detachers
+        self.high, self.low = marks
+        # What one call of the loop received may be several blocks, and go past the mark.
+        self.bursts = bursts
         doc = "The final design, one atomic step an event."
         self.m = m = Model("final", doc, dict(vars(bounds)))
         self.slot = m.index("slot", slots)
@@ -111,7 +120,6 @@ class World:
         self.called = m.booleans("called", self.party)
         self.keeper = m.index("keeper", bounds.keepers)
         self.kept = m.integers("kept", self.keeper, 0, self.block.size)
-        self.high, self.low = 2, 1
 
     def _field(self, name: str) -> IntArray | BoolArray:
         known = self.machine.fields[name]

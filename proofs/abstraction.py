@@ -18,7 +18,7 @@ from model.ground import Place
 from model.lifecycle import SLOT
 from model.world import Bounds
 from nbio import _lifecycle
-from nbio._lifecycle import COPY, FREE, OK
+from nbio._lifecycle import COPY, FREE, OK, VIEW
 from nbio.blocks import BlockPool
 from nbio.body import BodyReader
 from nbio.errors import BodyDisconnected
@@ -163,6 +163,17 @@ class Stage:
         self.sleepers[p] = None
         if self.of(p)._wake(COPY) == OK:
             self.copying.add(p)
+
+    def do_wake_view(self, p: int) -> None:
+        self.sleepers[p] = None
+        body, iterator = self.of(p), self.of(p).views()
+        if body._wake(VIEW) == OK:
+            iterator._view, body._view = body._view, None
+            assert iterator._view is not None
+            iterator._size = iterator._view.nbytes
+            self.iterators[p] = iterator
+
+    do_give_up = do_wake
 
     def do_copied(self, p: int, freed: int) -> None:
         slot = self.of(p)._slot

@@ -11,8 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from model.replay import Judged, judge
 from nbio.server import Server, loop_factory
-from nbio.testing.replay import Replayed, read, replay
+from nbio.testing.replay import read
 
 TIMEOUT = 20.0
 
@@ -125,16 +126,17 @@ def serving(app: Any, **options: Any) -> Iterator[Live]:
         RECORDED.append(validated(trace))
 
 
-RECORDED: list[Replayed] = []
+RECORDED: list[Judged] = []
 """What became of every server's record; the tests' last line sums it up."""
+LIVES: set[tuple[object, ...]] = set()
 
 
-def validated(trace: Path) -> Replayed:
-    """Replay a record, which must be a whole one, and a run of the model."""
+def validated(trace: Path) -> Judged:
+    """Replay a record, which must be a whole one, and a run of the lifecycle and of the world."""
     recording = read(trace)
     assert recording.complete
-    found = replay(recording)
-    assert found.refused is None, str(found)
+    found = judge(recording, LIVES)
+    assert found.is_run, str(found)
     return found
 
 

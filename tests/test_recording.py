@@ -123,7 +123,10 @@ def judged_by_the_tables(recording: Recording) -> int | None:
         outcome, *values = by_table(
             SLOT.events[event.name], {**slot, **marks, **event.params}, list(slot)
         )
+        free = slot["state"] == _lifecycle.FREE
         if event.generation > slot["generation"] or (event.name == "acquire" and not own):
+            return place
+        if own and free and event.name != "acquire":
             return place
         unleased = event.name == "unlease" and own
         if unleased and (not slot["leased"] or slot["held"] < event.params["freed"]):
@@ -340,7 +343,10 @@ def test_what_is_no_trace_is_told(
     [
         ({"event": "lease", "kind": 3, "outcome": "OK"}, "no lease of kind 3"),
         ({"event": "unlease", "freed": 0, "outcome": "OK"}, "nobody has a lease to give back"),
-        ({"event": "close", "generation": 1, "outcome": "STALE"}, "still to come"),
+        (
+            {"event": "close", "generation": 1, "outcome": "STALE"},
+            "nobody has a handle of that generation yet",
+        ),
         ({"event": "close", "seq": 3, "outcome": "RECYCLED"}, "it is number 3"),
         ({"event": "lease", "kind": 1, "outcome": "EMPTY"}, "the model says OK"),
     ],
@@ -367,7 +373,8 @@ def test_more_freed_than_held_is_no_step() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _sum_up(told: list[str]) -> Iterator[None]:
     yield
-    events = sum(r.events for r in RECORDED)
+    events = sum(r.by_lifecycle.events for r in RECORDED)
     told.append(
-        f"traces: {len(RECORDED)} servers recorded {events:,} events, runs of the model all"
+        f"traces: {len(RECORDED)} servers recorded {events:,} events of "
+        f"{sum(r.lives for r in RECORDED):,} lives: all runs of the lifecycle and of the world"
     )

@@ -134,11 +134,9 @@ class SlotRun:
         """Take a step; or say why it is none of the model's, and leave the slot as it was."""
         if event.seq != self.seq:
             return f"it is number {event.seq} of its slot's events, and number {self.seq} is next"
-        if event.generation > self.fields["generation"]:
-            return "its generation is still to come"
-        held = self.allows(event)
-        if held:
-            return held
+        told = self.allows(event)
+        if told:
+            return told
         outcome, fields = self.applied(event.name, event.generation, event.params)
         if outcome != event.outcome:
             return f"the model says {outcome}"
@@ -148,11 +146,15 @@ class SlotRun:
 
     def allows(self, event: Event) -> str:
         """What the table leaves to the callers: "" where they kept to it."""
+        generation, free = self.fields["generation"], self.fields["state"] == FREE
         if event.params.get("kind", COPY) not in (COPY, VIEW):
             return f"there is no lease of kind {event.params['kind']}"
-        if event.name == "acquire" and event.generation != self.fields["generation"]:
-            return "a slot is acquired at its own generation"
-        if event.name != "unlease" or event.generation != self.fields["generation"]:
+        if event.name == "acquire":
+            own = event.generation == generation
+            return "" if own else "a slot is acquired at its own generation"
+        if event.generation > generation or (free and event.generation == generation):
+            return "nobody has a handle of that generation yet"
+        if event.name != "unlease" or event.generation < generation:
             return ""
         if self.fields["leased"] == NONE:
             return "nobody has a lease to give back"
