@@ -62,6 +62,15 @@ class RequestHead:
         self.expects = False
         self.keep_alive = version == "1.1"
 
+    def again(self, method: str, path: bytes, query: bytes) -> "RequestHead":
+        """Another request with the same fields; its list is its own."""
+        other = RequestHead(method, path, query, self.version, self.headers.copy())
+        other.length = self.length
+        other.chunked = self.chunked
+        other.expects = self.expects
+        other.keep_alive = self.keep_alive
+        return other
+
     @property
     def has_body(self) -> bool:
         """Whether the head announces a body of at least one byte, or of unknown length."""
@@ -92,6 +101,10 @@ _SPECIAL: Final = frozenset(
 _LENGTH: Final = re.compile(rb"[0-9]+")
 _VERSIONS: Final = {b"1.1": "1.1", b"1.0": "1.0"}
 
+_KNOWN = 512
+_KNOWN_SIZE = 2048
+"""So many field sections, each at most so many bytes, are remembered with what they mean."""
+
 
 class HeadParser:
     """Parses complete heads, one at a time, for all connections of a server.
@@ -101,6 +114,11 @@ class HeadParser:
 
     `max_line`, `max_fields` and `max_body` are a request line's bytes, a head's number of
     fields and a body's bytes.
+
+    A client's requests mostly differ in their request line only. So the field sections of
+    HTTP/1.1 requests that were found good are remembered, byte for byte, and what comes again is
+    not tokenized again: equal bytes mean the same, whoever sends them. What is refused is not
+    remembered, nor is anything about the request line.
     """
 
     def __init__(self, *, max_line: int, max_fields: int, max_body: int) -> None:
@@ -108,6 +126,7 @@ class HeadParser:
         self.max_fields = max_fields
         self.max_body = max_body
         self._methods: dict[bytes, str] = {}
+        self._known: dict[bytes, RequestHead] = {}
         self._headers: list[tuple[bytes, bytes]] = []
         self._special: list[tuple[bytes, bytes]] = []
         self._parser = httptools.HttpRequestParser(self)
@@ -129,9 +148,15 @@ class HeadParser:
         match = _LINE.match(head)
         if match is not None:
             method, path, query, version = match.groups()
-            if match.end() - 2 > self.max_line:
+            start = match.end()
+            if start - 2 > self.max_line:
                 raise Refusal(414, f"the request line is longer than {self.max_line} bytes")
+            fields = head[start:]
+            known = self._known.get(fields)
+            if known is not None and version == b"1.1" and method in self._methods:
+                return known.again(self._methods[method], path, query)
         else:
+            fields = b""
             method, target, version, authority, head = self._odd_line(head)
             path, _, query = target.partition(b"?")
         headers: list[tuple[bytes, bytes]] = []
@@ -163,6 +188,10 @@ class HeadParser:
             self._frame(request, special)
         if authority:
             request.headers = override_host(headers, authority)
+        elif fields and version == b"1.1" and len(fields) <= _KNOWN_SIZE:
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            self._known[fields] = request.again("", b"", b"")
         return request
 
     def _renew(self) -> None:

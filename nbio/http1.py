@@ -62,8 +62,9 @@ class Receiver:
             return self._receive_length(data, end)
         if self.state == CHUNKED:
             return self._receive_chunked(data, end)
-        with memoryview(data) as view, view[:end] as part:
-            self.pending = self.pending + bytes(part) if self.pending else bytes(part)
+        # Of a view, since a slice of a bytearray would be one more copy.
+        part = memoryview(data)[:end].tobytes()
+        self.pending = self.pending + part if self.pending else part
         return False
 
     def next_head(self) -> RequestHead | None:
