@@ -4,8 +4,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from model import claims, emit, replay, tables
-from model.registry import MODELS, build
+from model import claims, emit, full, replay, tables
+from model.registry import SAID, build
 from nbio.testing.replay import TraceError, read
 from nbio.verify.check import check
 from nbio.verify.engine import Bounds, Verdict
@@ -35,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m model", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     checking = commands.add_parser("check", help="explore models and tell the shortest stories")
-    checking.add_argument("models", nargs="*", help=f"of: {', '.join(sorted(MODELS))}")
+    checking.add_argument("models", nargs="*", help=f"of: {SAID}")
     checking.add_argument("--set", action="append", default=[], metavar="NAME=N", dest="constants")
     checking.add_argument(
         "--traces", default="first", help="none, first (default), all, or a property's name"
@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     checking.add_argument("--seconds", type=float, default=0.0, help="give up after (UNKNOWN)")
     checking.add_argument("--states", type=int, default=0, help="give up beyond (UNKNOWN)")
     verifying = commands.add_parser("verify", help="recompute the claims of CLAIMS.toml")
+    verifying.add_argument("claims", nargs="*", metavar="CLAIM", help="only these")
     verifying.add_argument("--tier", choices=("ci", "full"), default="ci")
     verifying.add_argument("--rewrite", action="store_true", help="claim what is found now")
     replaying = commands.add_parser("replay", help="replay what `nbio --record-trace` wrote")
@@ -50,7 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     emitting = commands.add_parser("emit", help="write nbio/_lifecycle.py")
     emitting.add_argument("--check", action="store_true", help="only say whether it is stale")
     tabling = commands.add_parser("table", help="renew the generated parts of README and docs")
-    tabling.add_argument("--check", action="store_true", help="only say which page is stale")
+    tabling.add_argument(
+        "--check", action="store_true", help="only say what is stale (FULL.toml too)"
+    )
     return parser
 
 
@@ -79,33 +82,30 @@ def _check(args: argparse.Namespace) -> int:
     return worst.exit_code
 
 
-DEFAULT_CHECKS = ("v1.5.11", "F1", "final")
+DEFAULT_CHECKS = ("G1", "F1", "final")
 
 
 def _verify(args: argparse.Namespace) -> int:
-    wrong, checked = 0, []
-    for claim in claims.load():
-        if claim.tier != args.tier and not args.rewrite:
-            continue
-        result = claims.recheck(claim, whole=args.rewrite)
-        checked.append(result)
-        f = result.report.found
-        mark = "NO" if result.differences else "ok"
-        print(
-            f"{mark} {claim.name}: {claim.says} "
-            f"[{f.states:,} states, {f.transitions:,} transitions, {f.seconds:.1f} s]",
-            flush=True,
-        )
-        for difference in result.differences:
-            print(f"     {difference}")
-        wrong += bool(result.differences)
+    every = claims.load()
+    unknown = set(args.claims) - {c.name for c in every}
+    if unknown:
+        raise KeyError(f"there is no claim {', '.join(sorted(unknown))}")
+    wanted = [c for c in every if c.name in args.claims or (not args.claims and _asked(args, c))]
+    checked = [_recheck(c, args.rewrite) for c in wanted]
+    wrong = sum(bool(c.differences) for c in checked)
     if args.rewrite:
-        claims.PATH.write_text(claims.rewritten(checked), encoding="utf-8")
+        renewed = {c.claim.name: c.renewed() for c in checked}
+        text = claims.written([renewed.get(c.name, c) for c in every])
+        claims.PATH.write_text(text, encoding="utf-8")
+    held = {c.claim.name: c.claim for c in checked if args.rewrite or not c.differences}
+    if full_ones := {n: c for n, c in held.items() if c.tier == "full"}:
+        full.record(full_ones)
+    if args.rewrite:
         return 0
     if not checked:
         print(f"no claim of tier {args.tier}: nothing was checked", file=sys.stderr)
         return Verdict.UNKNOWN.exit_code
-    print(f"{len(checked) - wrong} of {len(checked)} claims of tier {args.tier} hold as claimed")
+    print(f"{len(checked) - wrong} of {len(checked)} claims hold as claimed")
     return Verdict.REFUTED.exit_code if wrong else 0
 
 
@@ -122,6 +122,24 @@ def _replay(args: argparse.Namespace) -> int:
     return int(wrong)
 
 
+def _asked(args: argparse.Namespace, claim: claims.Claim) -> bool:
+    return bool(args.rewrite) or claim.tier == args.tier
+
+
+def _recheck(claim: claims.Claim, whole: bool) -> claims.Checked:
+    result = claims.recheck(claim, whole=whole)
+    f = result.report.found
+    mark = "NO" if result.differences else "ok"
+    print(
+        f"{mark} {claim.name}: {claim.says} "
+        f"[{f.states:,} states, {f.transitions:,} transitions, {f.seconds:.1f} s]",
+        flush=True,
+    )
+    for difference in result.differences:
+        print(f"     {difference}")
+    return result
+
+
 def _emit(args: argparse.Namespace) -> int:
     if not args.check:
         emit.write()
@@ -136,10 +154,12 @@ def _table(args: argparse.Namespace) -> int:
     if not args.check:
         tables.write()
         return 0
-    stale = tables.stale_pages()
-    for page in stale:
-        print(f"{page} has stale generated parts: run python -m model table")
-    return int(bool(stale))
+    told = [
+        f"{p} has stale generated parts: run python -m model table" for p in tables.stale_pages()
+    ]
+    told += full.stale()
+    print("\n".join(told), end="\n" if told else "")
+    return int(bool(told))
 
 
 if __name__ == "__main__":

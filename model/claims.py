@@ -1,12 +1,12 @@
 """Claims are data: ``CLAIMS.toml`` is read, recomputed, and compared.
 
-A claim names a model and its bounds, and for each property the expected verdict (with the length of
-the shortest counterexample where it is refuted), and the number of states and transitions and the
-depth of the whole graph. Any difference fails.
-"""
+A claim names a model and its bounds, the properties that hold and those that are refuted (with the
+length of the shortest counterexample), and the number of states and transitions and the depth of
+the whole graph. Any difference fails. `X"""
 
+import textwrap
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,10 @@ class Claim:
         sets = "".join(f" --set {k}={v}" for k, v in self.bounds.items())
         return f"python -m model check {self.model}{sets}"
 
+    def refuted(self) -> dict[str, int]:
+        """Refuted properties, with the length of the shortest counterexample."""
+        return {p: int(v.split()[-1]) for p, v in self.properties.items() if "REFUTED in" in v}
+
 
 def load(path: Path = PATH) -> list[Claim]:
     """Every claim of the manifest; KeyError names a missing entry."""
@@ -64,14 +68,17 @@ def _claim(row: Mapping[str, object]) -> Claim:
             raise TypeError(f"claim {row.get('name')}: {key} is {value!r}, not a table")
         return value
 
-    bounds = {k: v for k, v in table("bounds").items() if isinstance(v, int)}
-    properties = {k: str(v) for k, v in table("properties").items()}
+    holds = row["holds"]
+    if not isinstance(holds, list):
+        raise TypeError(f"claim {row.get('name')}: holds is {holds!r}, not a list")
+    properties = {str(name): Verdict.CONFIRMED.name for name in holds}
+    properties |= {name: _refuted(steps) for name, steps in table("refuted").items()}
     return Claim(
         str(row["name"]),
         str(row["model"]),
         str(row["tier"]),
         str(row["says"]),
-        bounds,
+        {k: v for k, v in table("bounds").items() if isinstance(v, int)},
         number("states"),
         number("transitions"),
         number("depth"),
@@ -79,8 +86,13 @@ def _claim(row: Mapping[str, object]) -> Claim:
     )
 
 
+def _refuted(steps: object) -> str:
+    """In the manifest -1 says that there is no counterexample to count: a premise never happens."""
+    return Verdict.REFUTED.name if steps == -1 else f"REFUTED in {steps}"
+
+
 def verdicts(report: Report) -> dict[str, str]:
-    """What a report found, in the manifest's words: ``CONFIRMED`` or ``REFUTED in 9``."""
+    """What a report found, in a claim's words: ``CONFIRMED`` or ``REFUTED in 9``."""
     words: dict[str, str] = {}
     for r in report.results:
         refuted_in = r.verdict == Verdict.REFUTED and r.depth is not None
@@ -95,6 +107,14 @@ class Checked:
     claim: Claim
     report: Report
     differences: tuple[str, ...]
+
+    def renewed(self) -> Claim:
+        """The claim with what was found now in place of what was claimed."""
+        c, f = self.claim, self.report.found
+        found = verdicts(self.report)
+        return Claim(
+            c.name, c.model, c.tier, c.says, c.bounds, f.states, f.transitions, f.depth, found
+        )
 
 
 def recheck(claim: Claim, whole: bool = False) -> Checked:
@@ -128,20 +148,30 @@ def _differences(claim: Claim, report: Report) -> Iterator[str]:
             yield f"{name}: claimed {said:,}, found {got_size:,}"
 
 
-def rewritten(checked: list[Checked]) -> str:
-    """The manifest with what was found now in place of what was claimed."""
-    parts = [HEADER]
-    for one in checked:
-        c, f = one.claim, one.report.found
-        bounds = ", ".join(f"{k} = {v}" for k, v in c.bounds.items())
-        rows = [f'{_key(k)} = "{v}"' for k, v in verdicts(one.report).items()]
-        parts.append(
-            f'[[claim]]\nname = "{c.name}"\nmodel = "{c.model}"\ntier = "{c.tier}"\n'
-            f'says = "{c.says}"\ncommand = "{c.command}"\nbounds = {{ {bounds} }}\n'
-            f"states = {f.states}\ntransitions = {f.transitions}\ndepth = {f.depth}\n"
-            "[claim.properties]\n" + "\n".join(rows) + "\n"
-        )
-    return "\n".join(parts)
+def written(claims: Sequence[Claim]) -> str:
+    """The manifest."""
+    return "\n".join([HEADER, *map(_row, claims)])
+
+
+def _row(c: Claim) -> str:
+    bounds = ", ".join(f"{k} = {v}" for k, v in c.bounds.items())
+    holds = [f'"{p}"' for p, v in c.properties.items() if v == Verdict.CONFIRMED.name]
+    steps = c.refuted()
+    no = {p: steps.get(p, -1) for p, v in c.properties.items() if v != Verdict.CONFIRMED.name}
+    refuted = ", ".join(f"{_key(p)} = {n}" for p, n in no.items())
+    return (
+        f'[[claim]]\nname = "{c.name}"\nmodel = "{c.model}"\ntier = "{c.tier}"\n'
+        f'says = "{c.says}"\nbounds = {{ {bounds} }}\n'
+        f'command = "{c.command}"\n'
+        f"states = {c.states}\ntransitions = {c.transitions}\ndepth = {c.depth}\n"
+        f"refuted = {{ {refuted} }}\nholds = [\n{_wrapped(holds)}\n]\n"
+    )
+
+
+def _wrapped(names: Sequence[str]) -> str:
+    text = " ".join(f"{name},".replace(" ", "\0") for name in names)
+    lines = textwrap.wrap(text, 90, break_on_hyphens=False)
+    return "\n".join(f"    {line}" for line in lines).replace("\0", " ")
 
 
 def _key(name: str) -> str:

@@ -46,6 +46,7 @@ class Ground:
         blocks: Index,
         requests: Index,
         further: Mapping[str, tuple[str, str]] = MappingProxyType({}),
+        lists_twice: bool = False,
     ) -> None:
         self.model, self.objects, self.blocks, self.requests = model, objects, blocks, requests
         self.nobody = requests.size
@@ -56,6 +57,8 @@ class Ground:
         )
         self.place = model.enums("block", blocks, Place, Place.FREE)
         self.tag = model.integers("tag", blocks, 0, self.nobody, init=self.nobody, labels=names)
+        # A block that was freed twice stands in the allocator's list twice: two get it.
+        self.again = model.booleans("listed_again", blocks) if lists_twice else None
         self.judged = FAULTS | dict(further)
         self.faults = {p: model.boolean(name) for p, (name, _) in self.judged.items()}
 
@@ -68,27 +71,56 @@ class Ground:
         self.blame(do, "P5", self.owner[s] != self.nobody)
         do.set(self.owner[s], r)
 
-    def put(self, do: Step, s: IntExpr, when: BoolLike = True) -> None:
-        """Object ``s`` goes into the pool."""
+    def put(self, do: Step, s: IntExpr, when: BoolLike = True, by: IntExpr | None = None) -> None:
+        """Object ``s`` goes into the pool; ``by``: only that request ceases to be its owner."""
         do.set(self.pooled[s], minimum(self.pooled[s] + 1, 2), when)
-        do.set(self.owner[s], self.nobody, when)
+        mine = when if by is None else boolean(when) & (self.owner[s] == by)
+        do.set(self.owner[s], self.nobody, mine)
+
+    def disown(self, do: Step, r: IntExpr, when: BoolLike = True) -> None:
+        """Request ``r`` is over: it is no live owner of anything."""
+        for s in range(self.objects.size):
+            do.set(self.owner[s], self.nobody, boolean(when) & (self.owner[s] == r))
 
     # ------------------------------------------------------------------ the allocator
 
     def lowest_free(self, k: IntExpr) -> BoolExpr:
         """Block ``k`` is the next one to be handed out (blocks are interchangeable)."""
-        below = forall(self.blocks, lambda j: (j >= k) | (self.place[j] != Place.FREE))
-        return (self.place[k] == Place.FREE) & below
+        below = forall(self.blocks, lambda j: (j >= k) | ~self._listed(j))
+        return self._listed(k) & below
+
+    def _listed(self, k: IntExpr) -> BoolExpr:
+        free = self.place[k] == Place.FREE
+        return free if self.again is None else free | self.again[k]
 
     def allocate(self, do: Step, k: IntExpr, r: IntExpr, when: BoolLike = True) -> None:
         """Block ``k`` now holds bytes of request ``r``."""
         do.set(self.place[k], Place.USED, when)
         do.set(self.tag[k], r, when)
 
+    def malloc(self, do: Step, k: IntExpr, when: BoolLike = True) -> None:
+        """Block ``k`` is handed out; its bytes are nobody's until it is filled."""
+        if self.again is not None:
+            do.set(self.again[k], False, boolean(when) & (self.place[k] != Place.FREE))
+        do.set(self.place[k], Place.USED, when)
+        do.set(self.tag[k], self.nobody, when)
+
+    def fill(self, do: Step, k: IntExpr, r: IntExpr) -> None:
+        """Request ``r``'s bytes are written into block ``k``."""
+        do.set(self.tag[k], r)
+
+    def look(self, do: Step, k: IntExpr, r: IntExpr) -> BoolExpr:
+        """Somebody copies bytes out of block ``k`` for request ``r``; whether they are its own."""
+        self.blame(do, "P4", self.place[k] == Place.FREE)
+        self.blame(do, "P7", (self.tag[k] != self.nobody) & (self.tag[k] != r))
+        return self.tag[k] == r
+
     def free(self, do: Step, k: IntLike, when: BoolLike = True, seen: BoolLike = False) -> None:
         """Block ``k`` goes back, or is given up where a view of it is alive (``seen``)."""
         cell = integer(k)
         self.blame(do, "P2", boolean(when) & (self.place[cell] != Place.USED))
+        if self.again is not None:
+            do.set(self.again[cell], True, boolean(when) & (self.place[cell] == Place.FREE))
         do.set(self.place[cell], ite(seen, integer(Place.GONE), integer(Place.FREE)), when)
         do.set(self.tag[cell], ite(seen, self.tag[cell], integer(self.nobody)), when)
 
@@ -112,6 +144,9 @@ class Ground:
             self.model.always(prop, ~self.faults[prop], because)
 
     def all_back(self) -> BoolExpr:
-        """Conservation: every object in the pool once, every block with the allocator."""
-        objects = forall(self.objects, lambda s: self.pooled[s] == 1)
-        return objects & forall(self.blocks, lambda k: self.place[k] == Place.FREE)
+        """Conservation: every object is in the pool (once: P1), every block with the allocator."""
+        return forall(self.objects, lambda s: self.pooled[s] >= 1) & self.blocks_back()
+
+    def blocks_back(self) -> BoolExpr:
+        """Every block is with the allocator."""
+        return forall(self.blocks, lambda k: self.place[k] == Place.FREE)

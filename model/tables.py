@@ -6,32 +6,102 @@ which page is stale.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from model import claims
+from model.history import CONFIGURATIONS, DESIGNS
 from model.lifecycle import OUTCOME_DOC, SLOT, Outcome
 from nbio.verify.source import to_source
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "docs/lifecycle.md", "docs/trust.md")
+PAGES = ("README.md", "docs/lifecycle.md", "docs/trust.md", "docs/history.md")
 _BLOCK = re.compile(r"(<!-- begin (?P<name>[a-z-]+) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
 
 
-def claims_table() -> str:
-    """One row a claim."""
+def claims_table(historic: bool = False) -> str:
+    """One row a claim: about the final design's world, or about the history."""
     rows = [
         "| claim | bounds | states | transitions | depth | refuted |",
         "|---|---|---|---|---|---|",
     ]
     for c in claims.load():
+        if (c.model in DESIGNS) is not historic:
+            continue
         bounds = ", ".join(f"{k} {v}" for k, v in c.bounds.items()) or "as in the model"
-        refuted = [f"{p} ({v.split()[-1]})" for p, v in c.properties.items() if "REFUTED" in v]
+        refuted = [f"{p} ({n})" for p, n in c.refuted().items()]
+        says = "" if historic else f": {c.says}"
         rows.append(
-            f"| `{c.name}` ({c.tier}): {c.says} | {bounds} | {c.states:,} | {c.transitions:,} "
+            f"| `{c.name}` ({c.tier}){says} | {bounds} | {c.states:,} | {c.transitions:,} "
             f"| {c.depth} | {', '.join(refuted) or 'nothing'} |"
         )
     return "\n".join(rows)
+
+
+def matrix() -> str:
+    """Design by configuration: which properties are refuted there, and nothing where none is."""
+    found = {c.name: c for c in claims.load()}
+    rows = [
+        f"| | {' | '.join(DESIGNS)} |",
+        f"|---|{'---|' * len(DESIGNS)}",
+    ]
+    for name, (says, _) in CONFIGURATIONS.items():
+        cells = (_ranges(found[f"{d}-{name}"].refuted()) for d in DESIGNS)
+        rows.append(f"| **{name}**: {says} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _ranges(refuted: Iterable[str]) -> str:
+    """``P1-4, 6``, or a full stop for nothing."""
+    numbers = sorted(int(p.removeprefix("P")) for p in refuted)
+    runs: list[list[int]] = []
+    for n in numbers:
+        if runs and n == runs[-1][-1] + 1:
+            runs[-1].append(n)
+        else:
+            runs.append([n])
+    told = [f"{r[0]}-{r[-1]}" if len(r) > 2 else ", ".join(map(str, r)) for r in runs]
+    return f"P{', '.join(told)}" if told else "."
+
+
+def designs_table() -> str:
+    """One row a design."""
+    rows = ["| design | of | what it does |", "|---|---|---|"]
+    rows += [f"| {d.name} | {d.versions} | {d.says} |" for d in DESIGNS.values()]
+    return "\n".join(rows)
+
+
+def steps_table() -> str:
+    """Every operation of every design, step by step; what a former design has is told once."""
+    parts: list[str] = []
+    told: dict[tuple[str, ...], str] = {}
+    for d in DESIGNS.values():
+        parts.append(f"**{d.name}** ({d.versions})\n")
+        for what in ("acquire", "append", "read", "close", "release"):
+            steps = tuple(line.says for line in getattr(d, what))
+            if not steps:
+                continue
+            before = told.setdefault((what, *steps), d.name)
+            text = "; ".join(_step(s) for s in steps)
+            parts.append(f"- {WHAT[what]}: {text if before == d.name else f'as {before}'}")
+        parts.append("")
+    return "\n".join(parts).rstrip()
+
+
+WHAT = {
+    "acquire": "acquire",
+    "append": "append, once a buffer",
+    "read": "Read",
+    "close": "Close",
+    "release": "release, after its Close",
+}
+
+
+def _step(says: str) -> str:
+    for word, name in (("{o}", "r"), ("{k}", "b")):
+        says = says.replace(f"reader {word}", name).replace(f"buf {word}", name)
+    return says.removeprefix("append ")
 
 
 def transition_table() -> str:
@@ -75,6 +145,10 @@ def trusted_table() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "claims": claims_table,
+    "history": partial(claims_table, historic=True),
+    "matrix": matrix,
+    "designs": designs_table,
+    "steps": steps_table,
     "transitions": transition_table,
     "outcomes": outcome_table,
     "trusted": trusted_table,

@@ -1,7 +1,7 @@
 """The historic readers in small Python: what the harnesses of real threads must catch.
 
 G1 is upstream v1.5.4 to v1.5.11, F1 the published advice read as it stands. Each line that touches
-a shared field stands for one memory step of the model in `model/history`.
+a shared field stands for one memory step of the model in `model/history/`.
 """
 
 import threading

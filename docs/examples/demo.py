@@ -137,7 +137,7 @@ def main() -> int:
     heading(
         1, "The bug of issue 445, found: an ordinary handler closes the body, then the framework"
     )
-    expect_model("v1.5.11", 1, "--traces", "P1")
+    expect_model("G1", 1, "--traces", "P1")
     heading(2, "The published advice, an atomic `closed` flag (put back by whoever wins): refuted")
     expect_model("F1", 1)
     heading(3, "The final design: nothing refuted within these bounds")

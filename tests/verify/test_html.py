@@ -66,10 +66,10 @@ def test_the_command_line_writes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["check", "model.historic:f1", "--html", "report.html"]) == 1
+    assert main(["check", "model.history:published_advice", "--html", "report.html"]) == 1
     assert "F1" in capsys.readouterr().out
     assert "<!DOCTYPE html>" in (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert main(["check", "model.historic:f1", "--html", "no/where.html"]) == 2
+    assert main(["check", "model.history:published_advice", "--html", "no/where.html"]) == 2
 
 
 # ------------------------------------------------------------------------- in a browser
@@ -229,12 +229,12 @@ def test_a_narrow_screen_scrolls_nothing_sideways(page: Page) -> None:
 
 
 def test_a_large_graph_is_left_out(browser: Chrome, tmp_path: Path) -> None:
-    report = check(build("v1.5.11", {}))
+    report = check(build("G1", {}))
     (tmp_path / "report.html").write_text(as_html(report), encoding="utf-8")
     browser.get(f"file://{tmp_path}/report.html")
     page = Page(browser)
     assert f"more than {DRAWN} states" in page["#no-graph"].text
     assert page["#h-story"].text.startswith("P1 is violated after ")
-    assert "handler 0" in page.texts("#trace th")
+    assert "request 0" in page.texts("#trace th")
     page["#end"].click()
     assert page.changed

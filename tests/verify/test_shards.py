@@ -81,7 +81,7 @@ def same(one: Report, other: Report) -> None:
         two_phase_commit,
         partial(two_phase_commit, 5),
         partial(build, "final", SMALL),
-        partial(build, "v1.5.11", {}),
+        partial(build, "G1", {}),
     ],
 )
 def test_workers_find_what_one_process_finds(make: partial[Model], workers: int) -> None:
@@ -221,7 +221,7 @@ def pools() -> Iterator[list[ProcessPoolExecutor]]:
 
 
 def test_executors_find_what_one_process_finds(pools: list[ProcessPoolExecutor]) -> None:
-    make = partial(build, "v1.5.11", {"requests": 2, "operations": 1})
+    make = partial(build, "G1", {"requests": 2, "operations": 1})
     same(check_on(pools, make), check(make()))
     killed = pools[1].submit(os.getpid).result()
     os.kill(killed, signal.SIGKILL)

@@ -1,0 +1,268 @@
+"""Where the historic designs play: the readers' shared fields, and each party's place in it all.
+
+Calling an operation is no step: its first line runs where its caller stands. A panic ends its party
+where it stands; a handler that panics in Read may still run a deferred Close, but its request is
+not released, as it was upstream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from model.ground import Ground
+from model.history.at import At
+from model.history.script import (
+    BEGIN,
+    BLOCK,
+    CALLS,
+    DEFERRED,
+    IDLE,
+    OVER,
+    PANICKED,
+    READER,
+    VOICE,
+    Bounds,
+    Cast,
+    Design,
+    Line,
+    Placed,
+    operation,
+)
+from nbio.verify.expr import BoolExpr, IntExpr, all_of, any_of, implies, integer
+from nbio.verify.spec import ActionBody, Model, Step, exists, forall
+
+FURTHER: Final = {
+    "P4": ("read_freed", "nobody looks at a block that has been freed"),
+    "P7": ("foreign_bytes", "no request ever sees another request's bytes"),
+    "P12": ("signature", "a Read and the deferred Close don't both meet a nil engine"),
+}
+"""Judged here at the step; in the final world P4 and P7 are judged of every state."""
+
+
+class Stage:
+    """The shared fields of the readers, and each party's place in its program."""
+
+    def __init__(self, design: Design, bounds: Bounds) -> None:
+        self.design, self.bounds = design, bounds
+        doc = f"{design.versions}: {design.says}"
+        self.m = m = Model(design.name, doc, dict(vars(bounds)))
+        n, size = bounds.requests, bounds.buffers
+        holders = bounds.joined + bounds.leftovers + bounds.closers
+        self.request = m.index("request", n)
+        self.object = m.index("reader", n)
+        self.block = m.index("block", n if design.whole else n * size)
+        self.party = m.index("party", n + holders)
+        self.part = m.index("part", size)
+        # A list can grow beyond one body's when two requests build on one reader, or when a
+        # Read that is under way puts back what it had popped from.
+        listed = size * max(n - 1, 1) + (size - 1 if holders else 0)
+        self.place = m.index("place", 1 if design.whole else listed)
+        self.ground = Ground(m, self.object, self.block, self.request, FURTHER, lists_twice=True)
+        self._fields(listed + size, holders)
+        self.casts = list(self._casts())
+        self.script = [p for cast in self.casts for p in self._script(cast)]
+        self.lines = {(p.cast.kind, p.operation, p.line.name): p for p in self.script}
+        self.labels = self._labels()
+        starts = [self.number(BEGIN)] * n + [self.number(IDLE)] * holders
+        top = len(self.labels) - 1
+        self.at = m.integers("at", self.party, 0, top, init=starts, hidden=True)
+        for placed in self.script:
+            self._act(placed)
+        self._judge()
+
+    def _fields(self, most: int, holders: int) -> None:
+        m, n, size = self.m, self.bounds.requests, self.bounds.buffers
+        blocks = {0: "none"} | {k + 1: f"buf {k}" for k in range(self.block.size)}
+        names = {n: "none"}
+        fields = self.design.fields
+        # The reader's own fields.
+        if "engine" in fields:
+            self.engine = m.booleans("engine", self.object)
+            self.nil = m.booleans("nil", self.request)
+        if "left" in fields:
+            self.left = m.integers("left", self.object, -self.party.size, most)
+        self.buffers = m.integers(
+            "buffers", (self.object, self.place), 0, self.block.size, labels=blocks
+        )
+        if "index" in fields:
+            # Beyond the last part all values are alike.
+            self.index = m.integers("index", self.object, 0, size)
+        if "closed" in fields:
+            self.closed = m.booleans("closed", self.object)
+        if "leases" in fields:
+            self.leases = m.integers("leases", self.object, 0, 1 + holders)
+        # What a request's parties hold: the reader, and the generation they got it at.
+        self.body = m.integers("body", self.request, 0, n, init=n, labels=names)
+        if "generation" in fields:
+            self.generation = m.integers("generation", self.object, 0, n)
+            self.stamp = m.integers("stamp", self.request, 0, n)
+        # Locals; none outlives its operation.
+        self.held = m.integers("held", self.party, 0, self.block.size, hidden=True)
+        if not self.design.whole:
+            self.list = m.integers(
+                "list", (self.party, self.place), 0, self.block.size, hidden=True
+            )
+        self.count = m.integers("count", self.party, -self.party.size, most, hidden=True)
+        self.spent = m.integers("spent", self.party, 0, self.bounds.operations, hidden=True)
+        # Ghosts: a Close through this handle has begun, has returned; parts nobody has read yet;
+        # this Read began after a Close had returned; the handler's Read met a nil engine.
+        self.closing = m.booleans("closing", self.request)
+        self.shut = m.booleans("shut", self.request)
+        self.unread = m.booleans("unread", (self.request, self.part))
+        self.holds_part = m.integers("part", self.block, 0, self.part.size - 1, hidden=True)
+        self.late = m.booleans("late", self.party)
+
+    # ------------------------------------------------------------------------ programs
+
+    def _casts(self) -> Iterator[Cast]:
+        b, first = self.bounds, self.bounds.requests
+        yield Cast("request", self.request, 0)
+        for kind, size in (("second", b.joined), ("leftover", b.leftovers), ("closer", b.closers)):
+            if size:
+                yield Cast(kind, self.m.index(kind, size), first)
+            first += size
+
+    def _script(self, cast: Cast) -> Iterator[Placed]:
+        d = self.design
+        if cast.kind == "request":
+            yield from operation(cast, "acquire", [*d.acquire, *self._appended()], BEGIN, IDLE)
+            yield from operation(cast, "read", d.read, IDLE, IDLE)
+            yield from operation(cast, "close", d.close, IDLE, IDLE)
+            yield from operation(cast, "deferred", d.close, DEFERRED, PANICKED)
+            then = f"let_go.{d.release[0].name}" if d.release else OVER
+            yield from operation(cast, "release", d.close, IDLE, then)
+            yield from operation(cast, "let_go", d.release, then, OVER)
+            return
+        if cast.kind != "closer":
+            yield from operation(cast, "read", d.read, IDLE, IDLE)
+        yield from operation(cast, "close", d.close, IDLE, IDLE)
+
+    def _appended(self) -> Iterator[Line]:
+        size = 1 if self.design.whole else self.bounds.buffers
+        for part in range(size):
+            for line in self.design.append:
+                yield Line(
+                    f"{line.name}{part}" if size > 1 else line.name,
+                    line.says,
+                    line.effect,
+                    line.over,
+                )
+
+    def _labels(self) -> list[str]:
+        """Every label, in the order of a request's life: so `>=` tells who has begun."""
+        found = [BEGIN]
+        for phase in ("acquire", IDLE, "read", "close", DEFERRED, PANICKED, "release", "let_go"):
+            if phase in (IDLE, DEFERRED, PANICKED):
+                found.append(phase)
+            inside = [p.label for p in self.script if p.operation == phase]
+            found += [label for label in dict.fromkeys(inside) if label not in found]
+        return [*found, OVER]
+
+    def number(self, label: str) -> int:
+        """The number of a label."""
+        return self.labels.index(label)
+
+    def stands(self, p: IntExpr, label: str) -> BoolExpr:
+        """Party ``p`` stands at ``label``."""
+        return self.at[p] == self.number(label)
+
+    def within(self, p: IntExpr, first: str, last: str) -> BoolExpr:
+        """Party ``p`` stands between two labels, both included."""
+        return (self.at[p] >= self.number(first)) & (self.at[p] <= self.number(last))
+
+    def _act(self, placed: Placed) -> None:
+        cast, line = placed.cast, placed.line
+
+        def body(do: Step, c: IntExpr, x: IntExpr | None) -> None:
+            at = At(self, do, placed, c, x)
+            do.when(self.stands(at.p, placed.label))
+            if placed.begins:
+                self._begin(at)
+            line.effect(at)
+            got = placed.operation == "acquire" and line is self.design.acquire[-1]
+            if got and self.bounds.bodiless:
+                at.finish(~at.has_body)
+            at.proceed()
+
+        voice = VOICE.get(placed.operation, "handler") if cast.kind == "request" else cast.kind
+        says = f"{voice}: {CALLS.get(placed.operation, '')}{line.says}"
+        actor = "request {r}" if cast.kind == "request" else f"{cast.kind} of {{r}}"
+        actions: dict[str, ActionBody] = {
+            "": lambda do, r: body(do, r, None),
+            READER: lambda do, r, o: body(do, r, o),
+            BLOCK: lambda do, r, k: body(do, r, k),
+        }
+        params = {"r": cast.index}
+        if line.over:
+            params |= {"o": self.object} if line.over == READER else {"k": self.block}
+        self.m.add_action(
+            placed.name,
+            actions[line.over],
+            params,
+            actor,
+            says,
+            never=placed.operation == "deferred",
+        )
+
+    def _begin(self, at: At) -> None:
+        """The caller's side of an operation's first line: may it call, and what it uses up."""
+        do, p, r, called = at.do, at.p, at.r, at.placed.operation
+        if called == "acquire":
+            do.when(self._in_turn(r))
+        elif called == "release":
+            do.when(self._joined(r))
+        elif called in ("read", "close"):
+            limit = 1 if at.placed.cast.kind == "closer" else self.bounds.operations
+            do.when(self.spent[p] < limit)
+            do.set(self.spent[p], self.spent[p] + 1)
+            if at.placed.cast.kind != "request":
+                last = PANICKED if at.placed.cast.kind == "second" else OVER
+                do.when(self.within(r, IDLE, last))
+        if self.bounds.ordinary and called in ("read", "close", "deferred"):
+            do.when(~self.closing[r])
+        if called == "read":
+            do.set(self.late[p], self.shut[r])
+        if called in ("close", "deferred", "release"):
+            do.set(self.closing[r], True)
+
+    def _in_turn(self, r: IntExpr) -> BoolExpr:
+        """Requests that are alike begin in the order of their numbers."""
+        b = self.bounds
+        special, bodied = max(b.joined, b.leftovers, b.closers), b.requests - b.bodiless
+        alike = [c for c in range(1, b.requests) if c > special and c != bodied]
+        return all_of(*((r != c) | ~self.stands(integer(c - 1), BEGIN) for c in alike))
+
+    def _joined(self, r: IntExpr) -> BoolExpr:
+        """The second goroutine of ``r`` is between two operations, or has panicked."""
+        first = self.bounds.requests
+        return all_of(
+            *((r != j) | self._rests(integer(first + j)) for j in range(self.bounds.joined))
+        )
+
+    def _rests(self, p: IntExpr) -> BoolExpr:
+        return self.stands(p, IDLE) | self.stands(p, PANICKED)
+
+    # ----------------------------------------------------------------------- judgement
+
+    def _judge(self) -> None:
+        m, n = self.m, self.bounds.requests
+        self.ground.judge()
+        ended = forall(
+            self.request,
+            lambda r: any_of(*(self.stands(r, x) for x in (DEFERRED, PANICKED, OVER))),
+        )
+        held = [self._rests(integer(p)) for p in range(n, self.party.size)]
+        quiet = all_of(ended, *held)
+        back = self.ground.all_back() if self.design.pools else self.ground.blocks_back()
+        m.always("P8", implies(quiet, back), "when all is over everything is back")
+        m.sometimes("all over", quiet, "P8's premise")
+        if self.design.pools and n > 1:
+            again = exists(self.object, self._had_two)
+            m.sometimes("reuse", again, "a reader has a second owner: P5 and P6's premise")
+        m.done(quiet)
+
+    def _had_two(self, o: IntExpr) -> BoolExpr:
+        n = self.bounds.requests
+        pairs = [(a, b) for a in range(n) for b in range(a + 1, n)]
+        return any_of(*((self.body[a] == o) & (self.body[b] == o) for a, b in pairs))
