@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 
+from model import claims
 from nbio.verify import (
     IntExpr,
     Model,
     ModelError,
     Report,
     Step,
+    Verdict,
     check,
     implies,
     ite,
@@ -19,6 +21,7 @@ from nbio.verify import (
 )
 from nbio.verify.promela import Export, exported, to_promela
 from proofs import spin
+from proofs.__main__ import main as ledger
 from tests.verify.small_models import models
 
 with_spin = pytest.mark.skipif(bool(spin.missing()), reason="needs spin and gcc")
@@ -125,3 +128,16 @@ def test_numbers_that_promela_lacks() -> None:
     m.always("small", x < 1, because="it never moves")
     with pytest.raises(ModelError, match="32 bits of a Promela int"):
         to_promela(m)
+
+
+def test_without_spin_every_row_is_unknown_and_the_exit_code_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(spin, "missing", lambda: ["spin"])
+    rows = list(spin.rows())
+    assert {r.verdict for r in rows} == {Verdict.UNKNOWN}
+    assert len(rows) == sum(c.tier == "ci" for c in claims.load())
+    assert ledger(["spin"]) == 3
+    out = capsys.readouterr().out
+    assert out.count("! spin not installed: SPIN was not asked (apt-get install spin)") == len(rows)
+    assert out.splitlines()[-1].endswith("UNKNOWN")
