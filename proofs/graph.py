@@ -6,9 +6,10 @@ from functools import cached_property
 import numpy as np
 
 from nbio.verify.columns import Columns
-from nbio.verify.engine import Search, successors
+from nbio.verify.engine import Search
 from nbio.verify.program import Instance, Program, State
 from nbio.verify.spec import Model
+from nbio.verify.stepping import successors
 
 
 @dataclass(frozen=True)

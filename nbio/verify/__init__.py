@@ -15,19 +15,10 @@ from typing import NoReturn
 
 if importlib.util.find_spec("numpy") is not None:
     from nbio.verify.check import PropertyResult, Report, check, check_on
+    from nbio.verify.collections import ArrayOf, Bag, Queue, SetOf, member
     from nbio.verify.crew import WorkerLostError, dask_executors
     from nbio.verify.emit import emit_machine
-    from nbio.verify.engine import (
-        Bounds,
-        Exploration,
-        Progress,
-        Search,
-        Trace,
-        TraceStep,
-        Verdict,
-        rerun,
-        shortest_trace,
-    )
+    from nbio.verify.engine import Bounds, Exploration, Progress, Search, Verdict
     from nbio.verify.expr import (
         BoolExpr,
         BoolLike,
@@ -45,7 +36,18 @@ if importlib.util.find_spec("numpy") is not None:
     from nbio.verify.outputs import assert_confirmed
     from nbio.verify.program import Program, State
     from nbio.verify.report import render
-    from nbio.verify.spec import BoolArray, Index, IntArray, Model, Step, count, exists, forall
+    from nbio.verify.runs import Trace, TraceStep, rerun, shortest_trace
+    from nbio.verify.spec import (
+        BoolArray,
+        Index,
+        IntArray,
+        Model,
+        Step,
+        count,
+        exists,
+        forall,
+        sum_of,
+    )
 else:
 
     def __getattr__(name: str) -> NoReturn:
@@ -56,6 +58,8 @@ else:
 
 __all__ = [
     "Applied",
+    "ArrayOf",
+    "Bag",
     "BoolArray",
     "BoolExpr",
     "BoolLike",
@@ -72,9 +76,11 @@ __all__ = [
     "Program",
     "Progress",
     "PropertyResult",
+    "Queue",
     "Report",
     "Rule",
     "Search",
+    "SetOf",
     "State",
     "Step",
     "Trace",
@@ -94,8 +100,10 @@ __all__ = [
     "implies",
     "ite",
     "maximum",
+    "member",
     "minimum",
     "render",
     "rerun",
     "shortest_trace",
+    "sum_of",
 ]

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from nbio.verify.engine import (
-    DEADLOCK,
-    Bounds,
-    Exploration,
-    Progress,
-    Search,
-    Trace,
-    Verdict,
-    shortest_trace,
-)
-from nbio.verify.expr import ModelError
-from nbio.verify.spec import Model
+from nbio.verify.engine import DEADLOCK, Bounds, Exploration, Progress, Search, Verdict
+from nbio.verify.expr import ModelError, as_bool
+from nbio.verify.runs import Trace, shortest_trace
+from nbio.verify.spec import Model, Property
 
 if TYPE_CHECKING:
     from nbio.verify.crew import Submits
@@ -163,7 +155,7 @@ def _live(found: Exploration, bounds: Bounds) -> list[PropertyResult]:
     """Every ``leads_to``; UNKNOWN where the search, or the look at its graph, stopped early."""
     wanted = [p for p in found.program.model.properties if p.kind == "leads_to"]
     unknown = [PropertyResult(p.name, p.kind, p.because, Verdict.UNKNOWN) for p in wanted]
-    if found.stopped or not wanted:
+    if found.stopped or not wanted or found.cut:
         return unknown
     from nbio.verify.liveness import GaveUpError, Liveness
 
@@ -191,10 +183,34 @@ def _live(found: Exploration, bounds: Bounds) -> list[PropertyResult]:
 
 def _warnings(found: Exploration) -> list[str]:
     told = [f"not reduced by symmetry: {found.not_reduced}"] if found.not_reduced else []
+    told += _cut_off(found)
     if found.stopped:
         return [f"stopped early: {found.stopped}; what was not refuted is UNKNOWN", *told]
-    return told + [
+    told += [
         f"{action.place}: action {action.name} never happens in any reachable state"
         for action in found.program.model.actions
         if not found.taken[action.name] and not action.never
     ]
+    return told + [f"{p.place}: {p.kind} {p.name} {why}" for p, why in _vacuous(found)]
+
+
+def _cut_off(found: Exploration) -> list[str]:
+    model = found.program.model
+    if not found.cut:
+        return []
+    where = f"{model.constraint} ({model.constraint_because})"
+    told = [f"{found.cut:,} steps led out of {where}: every verdict holds within it only"]
+    if any(p.kind == "leads_to" for p in model.properties):
+        told.append("leads_to is UNKNOWN where steps are cut off: a run may go on outside")
+    return told
+
+
+def _vacuous(found: Exploration) -> Iterator[tuple[Property, str]]:
+    """Properties that say nothing: about no variable, or of a premise that is never met."""
+    program = found.program
+    for p in program.model.properties:
+        parts = [program.holds(p), as_bool(program.lower(p.then))]
+        if all(part.op == "bool" for part in parts):
+            yield p, "is about no variable: it says nothing of the model"
+        elif p.kind != "sometimes" and p.name in found.unmet:
+            yield p, "says nothing: its premise is met in no reachable state"

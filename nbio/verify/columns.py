@@ -29,6 +29,8 @@ _ARITH: Final[dict[str, Operation]] = {
     "add": np.add,
     "sub": np.subtract,
     "mul": np.multiply,
+    "div": np.floor_divide,
+    "mod": np.remainder,
     "min": np.minimum,
     "max": np.maximum,
 }

@@ -38,7 +38,7 @@ class Graph:
     def of(cls, model: Model, limit: int) -> Graph:
         """The graph of a model of at most ``limit`` states; ModelError beyond."""
         program = Program(model)
-        found = list(dict.fromkeys(program.initial()))
+        found = Interpreter(program).starts()
         starts = len(found)
         number = {s: i for i, s in enumerate(found)}
         edges: list[tuple[int, int, str]] = []

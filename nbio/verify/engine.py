@@ -12,20 +12,19 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
-from itertools import compress, pairwise
+from itertools import compress
 from operator import not_
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nbio.verify.columns import Columns, Truth
-from nbio.verify.expr import ModelError
-from nbio.verify.ints import Interpreter
+from nbio.verify.expr import ModelError, as_bool
 from nbio.verify.memory import Budget, OutOfMemoryError
 from nbio.verify.packing import Packing, Words
 from nbio.verify.program import Instance, Program, State
 from nbio.verify.spec import Model
+from nbio.verify.stepping import initial_words, premise_of, successors
 from nbio.verify.symmetry import Symmetry, SymmetryError, symmetric_indices
 from nbio.verify.visited import DENSE_LIMIT, DenseSet, HashedSet, Visited
 
@@ -98,6 +97,10 @@ class Exploration:
     taken: dict[str, int] = field(default_factory=dict)
     symmetry: Symmetry | None = None
     not_reduced: str = ""
+    cut: int = 0
+    """Steps to states outside the constraint."""
+    unmet: set[str] = field(default_factory=set)
+    """Properties of the form "where premise, there conclusion" whose premise was never met."""
 
     @property
     def states(self) -> int:
@@ -180,16 +183,23 @@ class Search:
         self._properties = [
             (p, self.program.holds(p)) for p in model.properties if p.kind != "leads_to"
         ]
+        self._premises = {
+            p.name: as_bool(self.program.lower(premise))
+            for p in model.properties
+            if (premise := premise_of(p)) is not None
+        }
         never = [i.guard.op == "bool" and not i.guard.data[0] for i in self.program.instances]
         self._instances = list(compress(self.program.instances, map(not_, never)))
         self._guards = [i.guard for i in self._instances]
         self._checks_deadlock = model.checks_deadlock
+        self._cuts = self.program.constraint.op != "bool"
         visited = self._make_visited(dense)
         self.result = Exploration(self.program, self.packing, visited, [0])
         if symmetry and symmetric_indices(model):
             self._reduce(model)
         for action in model.actions:
             self.result.taken[action.name] = 0
+        self.result.unmet = set(self._premises)
 
     def _reduce(self, model: Model) -> None:
         try:
@@ -236,7 +246,12 @@ class Search:
 
     def initial(self) -> Words:
         """The initial states."""
-        return self.result.least(self.packing.pack(self.program.initial()))
+        words, outside = self._inside(initial_words(self.program, self.packing))
+        if outside.shape[1]:
+            self._judge(Columns(self.packing, self.program.position, outside), 1)
+        if not words.shape[1]:
+            raise ModelError(f"model {self.program.model.name} has no initial state")
+        return self.result.least(words)
 
     # ------------------------------------------------------------------------ one chunk
 
@@ -257,31 +272,59 @@ class Search:
             found.append(successors(columns, instance, rows, self.program))
         if self._checks_deadlock and stuck.any():
             self._first(DEADLOCK, stuck & ~done, words)
+        if self._cuts:
+            found = [self._cut(words) for words in found]
         if found and self.result.symmetry:
             return [self.result.least(np.concatenate(found, axis=1))]
         return found
 
-    def _judge(self, columns: Columns) -> None:
+    # ------------------------------------------------------------- what is not gone on from
+
+    def _cut(self, words: Words) -> Words:
+        """The successors within the constraint; the others are judged, and that is all."""
+        inside, outside = self._inside(words)
+        if outside.shape[1]:
+            self.result.cut += outside.shape[1]
+            self._judge(Columns(self.packing, self.program.position, outside), 1)
+        return inside
+
+    def _inside(self, words: Words) -> tuple[Words, Words]:
+        columns = Columns(self.packing, self.program.position, words)
+        keep = columns.truth(self.program.constraint)
+        return words[:, keep], words[:, ~keep]
+
+    def _judge(self, columns: Columns, later: int = 0) -> None:
+        """Judge states, ``later`` levels after those that are being expanded."""
         result = self.result
+        if result.unmet:
+            self._look_for_premises(columns)
         judged = columns.truths([predicate for _, predicate in self._properties])
         for (prop, _), holds in zip(self._properties, judged, strict=True):
             if prop.kind == "always":
                 if not holds.all():
-                    self._first(prop.name, ~holds, columns.words)
+                    self._first(prop.name, ~holds, columns.words, later)
             elif prop.name not in result.reached and holds.any():
-                self._first(f"sometimes {prop.name}", holds, columns.words)
-                result.reached[prop.name] = self._depth
+                self._first(f"sometimes {prop.name}", holds, columns.words, later)
+                result.reached[prop.name] = self._depth + later
+
+    def _look_for_premises(self, columns: Columns) -> None:
+        wanted = sorted(self.result.unmet)
+        for name, met in zip(
+            wanted, columns.truths([self._premises[n] for n in wanted]), strict=True
+        ):
+            if met.any():
+                self.result.unmet.discard(name)
 
     @property
     def _depth(self) -> int:
         """The depth of the states being expanded."""
         return len(self.result.levels) - 2
 
-    def _first(self, name: str, where: Truth, words: Words) -> None:
+    def _first(self, name: str, where: Truth, words: Words, later: int = 0) -> None:
         if name in self.result.first or not where.any():
             return
         row = int(np.argmax(where))
-        self.result.first[name] = (self._depth, tuple(int(w) for w in words[:, row]))
+        self.result.first[name] = (self._depth + later, tuple(int(w) for w in words[:, row]))
 
     # ---------------------------------------------------------------------------- bounds
 
@@ -309,108 +352,3 @@ def look_at_bounds(
         raise StoppedError("a property is refuted")
     if bounds.seconds and seconds > bounds.seconds:
         raise StoppedError(f"more than {bounds.seconds:g} seconds")
-
-
-def successors(
-    columns: Columns, instance: Instance, rows: NDArray[np.intp], program: Program
-) -> Words:
-    """Packed successors of the given rows; ModelError where an update leaves its range."""
-    part = columns if rows.size == columns.size else columns.at(rows)
-    new = part.words.copy()
-    _check_indices(part, instance, program)
-    values = part.values([expr for _, expr in instance.updates])
-    for (position, expr), value in zip(instance.updates, values, strict=True):
-        digit, cell = columns.packing.digits[position], program.cells[position]
-        if expr.lo < cell.lo or expr.hi > cell.hi:
-            _check_range(part, instance, program, position, value)
-        # Words are a group under addition modulo 2^64, so a difference may be "negative".
-        change = np.subtract(value, part.cell(position), dtype=np.int64).view(np.uint64)
-        change *= np.uint64(digit.weight)
-        new[digit.word] += change
-    return new
-
-
-def _check_indices(part: Columns, instance: Instance, program: Program) -> None:
-    if instance.in_range.op == "bool" and instance.in_range.data[0]:
-        return
-    fits = part.truth(instance.in_range)
-    if not fits.all():
-        _raise_by_interpreter(part, instance, program, int(np.argmin(fits)))
-
-
-def _check_range(
-    part: Columns, instance: Instance, program: Program, position: int, value: NDArray[np.generic]
-) -> None:
-    cell = program.cells[position]
-    wide = value.astype(np.int64)
-    outside = (wide < cell.lo) | (wide > cell.hi)
-    if outside.any():
-        _raise_by_interpreter(part, instance, program, int(np.argmax(outside)))
-
-
-def _raise_by_interpreter(part: Columns, instance: Instance, program: Program, row: int) -> None:
-    state = part.packing.unpack_one(int(w) for w in part.words[:, row])
-    Interpreter(program).apply(instance, state)
-    raise ModelError(f"{instance.label}: arrays and integers disagree about {state}")
-
-
-# ------------------------------------------------------------------------------- traces
-
-
-@dataclass(frozen=True)
-class TraceStep:
-    """One row of a counterexample: the step taken (None at the start) and the state after it."""
-
-    instance: Instance | None
-    state: State
-
-
-Trace = list[TraceStep]
-
-
-def shortest_trace(found: Exploration, name: str) -> Trace:
-    """The shortest way to the first state recorded under ``name``, re-run by the interpreter."""
-    return _trace(found, *found.first[name])
-
-
-def trace_to(found: Exploration, number: int) -> Trace:
-    """The shortest way to the state found as number ``number``."""
-    depth = int(np.searchsorted(found.levels, number, side="right")) - 1
-    return _trace(found, depth, found.words_at(number))
-
-
-def _trace(found: Exploration, depth: int, target: Packed) -> Trace:
-    steps: list[tuple[Instance, Packed]] = []
-    for level in range(depth, 0, -1):
-        instance, before = found.predecessor(level - 1, target)
-        steps.append((instance, target))
-        target = before
-    trace = [TraceStep(None, found.state(target))]
-    for instance, words in reversed(steps):
-        trace.append(_towards(found, trace[-1].state, instance, words))
-    rerun(found.program, trace)
-    return trace
-
-
-def _towards(found: Exploration, state: State, instance: Instance, words: Packed) -> TraceStep:
-    """The step from a state to ``words``; under a symmetry, to a state that they stand for."""
-    if found.symmetry is None:
-        return TraceStep(instance, found.state(words))
-    for taken in Interpreter(found.program).successors(state):
-        least = found.least(found.packing.pack([taken.state]))
-        if tuple(int(w) for w in least[:, 0]) == words:
-            return TraceStep(taken.instance, taken.state)
-    raise ModelError(f"no step leads on from {state}: the search contradicts itself")
-
-
-def rerun(program: Program, trace: Trace) -> None:
-    """Re-run a trace in the unreduced model by plain integers; ModelError where it is no run."""
-    interpreter = Interpreter(program)
-    if trace[0].state not in program.initial():
-        raise ModelError("the trace does not begin in an initial state")
-    for before, step in pairwise(trace):
-        instance = step.instance
-        if instance is None or not interpreter.enabled(instance, before.state):
-            raise ModelError(f"the trace takes {instance and instance.label}, which is not enabled")
-        if interpreter.apply(instance, before.state) != step.state:
-            raise ModelError(f"the trace's step {instance.label} leads elsewhere")

@@ -16,31 +16,16 @@ which decides the column type that computes it exactly.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from typing import Final, NoReturn, TypeVar, overload
 
+from nbio.verify.mistakes import ModelError as ModelError
+from nbio.verify.mistakes import NoValueError as NoValueError
+from nbio.verify.mistakes import caller as caller
+
 UNBOUNDED: Final = 1 << 60
 """The ``hi`` of an integer without a declared upper bound (Z3 and emitted code only)."""
-
-
-class ModelError(Exception):
-    """A model says something that cannot be meant; the message names the place."""
-
-
-class NoValueError(ModelError, TypeError):
-    """A node was asked for a value. A TypeError, so that what probes with hash() moves on."""
-
-
-def caller() -> str:
-    """``file:line`` of the nearest frame outside this package, for error messages."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(
-        "nbio.verify."
-    ):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 class Expr:
@@ -106,6 +91,12 @@ class IntExpr(Expr):
 
     def __rmul__(self, other: IntLike) -> IntExpr:
         return _arith("mul", integer(other), self)
+
+    def __floordiv__(self, by: int) -> IntExpr:
+        return _divided("div", self, by)
+
+    def __mod__(self, by: int) -> IntExpr:
+        return _divided("mod", self, by)
 
     # A comparison builds a node; object.__eq__ promises a bool, which a node can't have.
     def __eq__(self, other: IntLike) -> BoolExpr:  # type: ignore[override]
@@ -284,6 +275,21 @@ def _arith(op: str, a: IntExpr, b: IntExpr) -> IntExpr:
     return _node(IntExpr, op, (a, b), (), (min(ends), max(ends)))
 
 
+def _divided(op: str, a: IntExpr, by: IntLike) -> IntExpr:
+    """``a // by`` or ``a % by``, rounded down as Python does, by a positive constant."""
+    k = integer(by)
+    if k.op != "int" or k.lo < 1:
+        raise ModelError(f"{caller()}: {a} is divided by {k}; only a positive constant is allowed")
+    low, high = a.lo // k.lo, a.hi // k.lo
+    if op == "div":
+        return a if k.lo == 1 else _whole(op, a, k, (low, high))
+    return _whole(op, a, k, (a.lo % k.lo, a.hi % k.lo) if low == high else (0, k.lo - 1))
+
+
+def _whole(op: str, a: IntExpr, k: IntExpr, values: Interval) -> IntExpr:
+    return integer(values[0]) if values[0] == values[1] else _node(IntExpr, op, (a, k), (), values)
+
+
 def _compare(op: str, a: IntExpr, b: IntExpr) -> BoolExpr:
     if a.op == "int" and b.op == "int":
         return boolean({"eq": a.lo == b.lo, "lt": a.lo < b.lo, "le": a.lo <= b.lo}[op])
@@ -366,6 +372,19 @@ def ite(condition: BoolLike, then: IntLike | BoolLike, other: IntLike | BoolLike
     return _node(IntExpr, "ite", (test, a, b), (), (min(a.lo, b.lo), max(a.hi, b.hi)))
 
 
+def combined(op: str, args: Sequence[Expr]) -> Expr | None:
+    """The node of an arithmetic, comparing or connecting operator; None of another one."""
+    if op in _FOLD:
+        return _arith(op, as_int(args[0]), as_int(args[1]))
+    if op in ("div", "mod"):
+        return _divided(op, as_int(args[0]), as_int(args[1]))
+    if op in ("eq", "lt", "le"):
+        return _compare(op, as_int(args[0]), as_int(args[1]))
+    if op in ("and", "or"):
+        return _connective(op, op == "and", map(as_bool, args))
+    return None
+
+
 # -------------------------------------------------------------------------- quantifiers
 
 
@@ -375,62 +394,3 @@ def quantifier(op: str, bound: IntExpr, size: int, body: Expr) -> Expr:
     if op == "count":
         return _node(IntExpr, op, (bound, as_bool(body)), data, (0, size))
     return _bool(op, (bound, as_bool(body)), data)
-
-
-def total(parts: Sequence[BoolLike]) -> IntExpr:
-    """How many of the parts hold."""
-    result = integer(0)
-    for part in parts:
-        result = result + ite(part, 1, 0)
-    return result
-
-
-# ------------------------------------------------------------------------- substitution
-
-
-def rebuild(expr: Expr, args: Sequence[Expr]) -> Expr:
-    """``expr`` with other arguments; folds constants and recomputes intervals on the way."""
-    op = expr.op
-    if op in ("add", "sub", "mul", "min", "max"):
-        return _arith(op, as_int(args[0]), as_int(args[1]))
-    if op in ("eq", "lt", "le"):
-        return _compare(op, as_int(args[0]), as_int(args[1]))
-    if op in ("and", "or"):
-        return _connective(op, op == "and", map(as_bool, args))
-    if op == "not":
-        return ~as_bool(args[0])
-    if op == "iff":
-        return as_bool(args[0]) == as_bool(args[1])
-    if op == "implies":
-        return implies(as_bool(args[0]), as_bool(args[1]))
-    if op == "ite":
-        test = as_bool(args[0])
-        if isinstance(args[1], BoolExpr):
-            return ite(test, args[1], as_bool(args[2]))
-        return ite(test, as_int(args[1]), as_int(args[2]))
-    if op == "select":
-        name, size = str(expr.data[0]), int(expr.data[1])
-        if isinstance(expr, BoolExpr):
-            return select_bool(name, size, as_int(args[0]))
-        return select_int(name, size, as_int(args[0]), expr.lo, expr.hi)
-    if op in ("forall", "exists", "count"):
-        return quantifier(op, as_int(args[0]), int(expr.data[0]), args[1])
-    return expr
-
-
-def rewrite(expr: Expr, leaf: Callable[[Expr], Expr | None], memo: dict[int, Expr]) -> Expr:
-    """Rebuild bottom-up; ``leaf`` may replace any node before its arguments are looked at."""
-    found = memo.get(expr.uid)
-    if found is None:
-        found = leaf(expr)
-        if found is None:
-            args = [rewrite(a, leaf, memo) for a in expr.args]
-            changed = any(a is not b for a, b in zip(args, expr.args, strict=True))
-            found = rebuild(expr, args) if changed else expr
-        memo[expr.uid] = found
-    return found
-
-
-def substitute(expr: Expr, values: dict[int, Expr]) -> Expr:
-    """Replace nodes by ``uid`` (parameters by constants, a record's fields by array cells)."""
-    return rewrite(expr, lambda node: values.get(node.uid), {})

@@ -6,6 +6,7 @@ re-run here, in the unreduced model, before anybody sees it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -42,6 +43,10 @@ def _binary(op: str, a: int, b: int) -> int:
             return a - b
         case "mul":
             return a * b
+        case "div":
+            return a // b
+        case "mod":
+            return a % b
         case "min":
             return min(a, b)
         case "max":
@@ -76,6 +81,16 @@ class Interpreter:
         """The value of a lowered expression in ``state``."""
         where = self._where
         return evaluate(expr, lambda node: state[where[node.uid]])
+
+    def starts(self) -> list[State]:
+        """Every initial state; for models that have few."""
+        combinations = itertools.product(*(c.choices for c in self.program.cells))
+        return [s for s in dict.fromkeys(combinations) if self.value(self.program.starts, s)]
+
+    def may_start(self, state: State) -> bool:
+        """Whether a state is an initial one."""
+        chosen = (v in c.choices for c, v in zip(self.program.cells, state, strict=True))
+        return all(chosen) and bool(self.value(self.program.starts, state))
 
     def enabled(self, instance: Instance, state: State) -> bool:
         """Whether the instance's guard holds."""
@@ -124,10 +139,9 @@ def index_error(program: Program, instance: Instance, state: State) -> str:
 
 def describe(program: Program, state: State) -> str:
     """A state in one line: only the cells that differ from the (first) initial state."""
-    first = program.initial()[0]
     parts = [
         f"{c.name}={c.variable.show(v)}"
-        for c, v, i in zip(program.cells, state, first, strict=True)
+        for c, v, i in zip(program.cells, state, program.first, strict=True)
         if v != i
     ]
     return "(" + ", ".join(parts) + ")" if parts else "(the initial state)"

@@ -28,20 +28,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbio.verify.columns import Columns, Truth
-from nbio.verify.engine import (
-    CHUNK,
-    Bounds,
-    Exploration,
-    Trace,
-    TraceStep,
-    rerun,
-    successors,
-    trace_to,
-)
+from nbio.verify.engine import CHUNK, Bounds, Exploration
 from nbio.verify.expr import BoolExpr, ModelError, as_bool
 from nbio.verify.ints import Interpreter
 from nbio.verify.program import Instance, Program, State
+from nbio.verify.runs import Trace, TraceStep, rerun, trace_to
 from nbio.verify.spec import Property
+from nbio.verify.stepping import successors
 from nbio.verify.visited import unique
 
 Ids = NDArray[np.int32]

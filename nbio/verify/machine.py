@@ -29,8 +29,8 @@ from nbio.verify.expr import (
     integer,
     ite,
     parameter,
-    substitute,
 )
+from nbio.verify.rewriting import substitute
 
 
 @dataclass(frozen=True)

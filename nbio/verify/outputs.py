@@ -28,9 +28,10 @@ from pathlib import Path
 from typing import Final
 
 from nbio.verify.check import PropertyResult, Report, check
-from nbio.verify.engine import Bounds, Trace, TraceStep, Verdict
+from nbio.verify.engine import Bounds, Verdict
 from nbio.verify.program import Program
 from nbio.verify.report import heading, render, story
+from nbio.verify.runs import Trace, TraceStep
 from nbio.verify.spec import Model
 
 _LOSSY: Final = "backslashreplace"

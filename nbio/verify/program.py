@@ -25,9 +25,8 @@ from nbio.verify.expr import (
     int_var,
     integer,
     ite,
-    rewrite,
-    substitute,
 )
+from nbio.verify.rewriting import rewrite, substitute
 from nbio.verify.spec import Action, Model, Property, Variable, expand
 
 State = tuple[int, ...]
@@ -50,6 +49,11 @@ class Cell:
     def hi(self) -> int:
         """Greatest value."""
         return self.variable.hi
+
+    @property
+    def choices(self) -> tuple[int, ...]:
+        """What it may be at first."""
+        return self.variable.init[self.number]
 
     @property
     def node(self) -> Expr:
@@ -94,6 +98,8 @@ class Program:
         self._memo: dict[int, Expr] = {}
         self.instances = [i for a in model.actions for i in self._instances(a)]
         self.done = as_bool(self.lower(model.done_when))
+        self.starts = as_bool(self.lower(model.starts_where))
+        self.constraint = as_bool(self.lower(model.constraint))
 
     # ------------------------------------------------------------------------- lowering
 
@@ -174,10 +180,10 @@ class Program:
 
     # --------------------------------------------------------------------------- states
 
-    def initial(self) -> list[State]:
-        """Every initial state."""
-        starts = [c.variable.init[c.number] for c in self.cells]
-        return [tuple(s) for s in itertools.product(*starts)]
+    @property
+    def first(self) -> State:
+        """One combination of start values (an initial state, unless ``initially`` excludes it)."""
+        return tuple(c.choices[0] for c in self.cells)
 
     def show(self, state: State) -> dict[str, str]:
         """A state as ``{cell: value as written}``."""

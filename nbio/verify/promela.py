@@ -25,7 +25,6 @@ Hence, run without reductions (``-DBFS -DNOREDUCE``) and without stopping (``-c0
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -45,8 +44,11 @@ from nbio.verify.expr import (
     implies,
     integer,
     parameter,
-    substitute,
 )
+from nbio.verify.ints import Interpreter
+from nbio.verify.program import Program
+from nbio.verify.promela_words import heading, in_comment, is_chosen, names_for, type_of
+from nbio.verify.rewriting import substitute
 from nbio.verify.spec import Action, Model, Update, Variable, expand
 
 _INFIX: Final = {
@@ -60,11 +62,6 @@ _INFIX: Final = {
     "lt": " < ",
     "le": " <= ",
 }
-_TYPES: Final = (
-    ("byte", 0, (1 << 8) - 1),
-    ("short", -(1 << 15), (1 << 15) - 1),
-    ("int", -(1 << 31), (1 << 31) - 1),
-)
 
 
 @dataclass(frozen=True)
@@ -99,7 +96,7 @@ def exported(model: Model, command: str = "") -> Export:
 class _Exporter:
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.names = _names(model)
+        self.names = names_for(model)
         self.temporaries: dict[str, str] = {}
         self.guards: list[BoolExpr] = []
         self._held: Mapping[int, str] = {}
@@ -115,7 +112,7 @@ class _Exporter:
         op, args = expr.op, expr.args
         if expr.uid in self._held:
             return self._held[expr.uid]
-        _type(expr, str(expr))
+        type_of(expr, str(expr))
         if op in ("int", "bool"):
             return str(int(expr.data[0]))
         if op == "var":
@@ -132,10 +129,19 @@ class _Exporter:
         parts = [self._text(a) for a in args]
         if op == "ite":
             return f"({parts[0]} -> {parts[1]} : {parts[2]})"
+        if op in ("div", "mod"):
+            return self._divided(op, args[0], args[1].lo)
         if op in ("min", "max"):
             a, b = parts
             return f"({a} {'<' if op == 'min' else '>'} {b} -> {a} : {b})"
         raise ModelError(f"Promela's visitor has no rule for the operator {op!r} (in {expr})")
+
+    def _divided(self, op: str, of: Expr, by: int) -> str:
+        """Promela rounds to zero: what may be negative is divided a multiple higher."""
+        more = -(of.lo // by) if of.lo < 0 else 0
+        above = of + more * by if isinstance(of, IntExpr) and more else of
+        text = self._text(above)
+        return f"(({text} / {by}) - {more})" if op == "div" else f"({text} % {by})"
 
     def _index(self, index: Expr, size: int) -> str:
         """Reads are total: an index outside the array reads the nearest cell."""
@@ -151,12 +157,14 @@ class _Exporter:
 
     def export(self, command: str) -> Export:
         """Everything, in the order in which Promela wants it."""
+        if self.model.constraint.op != "bool":
+            raise ModelError(f"{self.model.name}: `within` has no counterpart in Promela")
         starts = self._starts()
         steps = [line for action in self.model.actions for line in self._steps(action)]
         claims = list(self._claims())
         judging = list(self._judged(claims))
         lines = [
-            *_comment(self.model, command),
+            *heading(self.model, command),
             *map(self._declared, self.model.variables.values()),
         ]
         lines += [f"{kind} {name};" for name, kind in self.temporaries.items()]
@@ -171,22 +179,22 @@ class _Exporter:
 
     def _declared(self, v: Variable) -> str:
         size = f"[{v.size}]" if v.over else ""
-        first = [0 if _is_chosen(v) else c[0] for c in v.init]
+        first = [0 if is_chosen(v) else c[0] for c in v.init]
         start = str(first[0]) if len(set(first)) == 1 else f"{{{', '.join(map(str, first))}}}"
-        return f"{_type(v, v.name)} {self.names[v.name]}{size} = {start};"
+        return f"{type_of(v, v.name)} {self.names[v.name]}{size} = {start};"
 
     def _starts(self) -> list[str]:
         """One text of assignments an initial state."""
         cells = [
-            (f"{self.names[v.name]}[{n}]" if v.over else self.names[v.name], choices)
+            (f"{self.names[v.name]}[{n}]" if v.over else self.names[v.name])
+            if len(choices) > 1 or is_chosen(v)
+            else ""
             for v in self.model.variables.values()
             for n, choices in enumerate(v.init)
-            if len(choices) > 1 or _is_chosen(v)
         ]
-        states = dict.fromkeys(itertools.product(*(choices for _, choices in cells)))
         return [
-            "; ".join(f"{name} = {value}" for (name, _), value in zip(cells, state, strict=True))
-            for state in states
+            "; ".join(f"{c} = {value}" for c, value in zip(cells, state, strict=True) if c)
+            for state in Interpreter(Program(self.model)).starts()
         ]
 
     def _claims(self) -> Iterator[Claim]:
@@ -202,7 +210,7 @@ class _Exporter:
         for number, claim in enumerate(claims):
             claims[number] = replace(claim, temporary=block.hold(claim.asserted))
             yield from block.taken()
-            said = _words(f"{claim.kind} {claim.name}")
+            said = in_comment(f"{claim.kind} {claim.name}")
             name = claims[number].temporary
             once = f"c_expr {{ !told[{number}] }} -> c_code {{ told[{number}] = 1; }}"
             yield f"      /* {said} */"
@@ -220,7 +228,7 @@ class _Exporter:
                 continue
             self.guards.append(guard)
             label = f"{action.name}({', '.join(map(str, values))})" if values else action.name
-            yield f"  :: d_step {{ /* {_words(label)} */"
+            yield f"  :: d_step {{ /* {in_comment(label)} */"
             yield f"      {self.text(guard)};"
             yield from self._assigned([_bound(u, env) for u in action.updates])
             yield "    }"
@@ -286,7 +294,7 @@ class _Block:
         expr = expand(expr)
         if expr.uid not in self._held:
             text = self._exporter.text(expr, self._held)
-            kind = _type(expr, str(expr))
+            kind = type_of(expr, str(expr))
             number = self._used.get(kind, 0)
             self._used[kind] = number + 1
             name = f"t_{kind}_{number}"
@@ -359,46 +367,3 @@ def _reads(expr: Expr) -> set[str]:
             seen[node.uid] = node
             stack.extend(node.args)
     return {str(n.data[0]) for n in seen.values() if n.op in ("var", "select")}
-
-
-def _names(model: Model) -> dict[str, str]:
-    """A Promela name for each variable; the prefix keeps clear of Promela's and C's own words."""
-    names: dict[str, str] = {}
-    for name in model.variables:
-        plain = "v_" + re.sub(r"\W", "_", name, flags=re.ASCII)
-        taken = set(names.values())
-        candidates = itertools.chain([plain], (f"{plain}_{n}" for n in itertools.count(2)))
-        names[name] = next(c for c in candidates if c not in taken)
-    return names
-
-
-def _is_chosen(v: Variable) -> bool:
-    """Whether no declaration can give the start values: a list of constants knows no minus."""
-    first = {c[0] for c in v.init}
-    return len(first) > 1 and min(first) < 0
-
-
-def _type(v: Variable | Expr, name: str) -> str:
-    if v.truth if isinstance(v, Variable) else isinstance(v, BoolExpr):
-        return "bool"
-    for kind, low, high in _TYPES:
-        if low <= v.lo and v.hi <= high:
-            return kind
-    raise ModelError(f"{name} may leave the 32 bits of a Promela int: {v.lo}..{v.hi}")
-
-
-def _words(text: str) -> str:
-    """Text that may stand in a comment."""
-    return " ".join(text.split()).replace("*/", "* /")
-
-
-def _comment(model: Model, command: str) -> list[str]:
-    constants = " ".join(f"{k}={v}" for k, v in model.constants.items())
-    left_out = [p.name for p in model.properties if p.kind == "leads_to"]
-    told = [
-        f"{model.name} {constants}".strip(),
-        *([f"exported by: {command}"] if command else []),
-        "spin -a model.pml; gcc -O2 -DSAFETY -DBFS -DNOREDUCE -o pan pan.c; ./pan -c0 -E",
-        *([f"not exported: leads_to {', '.join(left_out)}"] if left_out else []),
-    ]
-    return [f"/* {_words(line)} */" for line in told]

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from nbio.verify.marks import Abandoned, Move, Party, Phase, ReplayError, at, blocking, reached
 
 if TYPE_CHECKING:
-    from nbio.verify.engine import TraceStep
+    from nbio.verify.runs import TraceStep
     from nbio.verify.spec import Model
 
 PATIENCE: Final = 10.0

@@ -11,8 +11,9 @@ from itertools import pairwise
 from typing import Final
 
 from nbio.verify.check import PropertyResult, Report
-from nbio.verify.engine import Exploration, Trace, Verdict
+from nbio.verify.engine import Exploration, Verdict
 from nbio.verify.program import Program
+from nbio.verify.runs import Trace
 
 WIDTH: Final = 100
 _MARK: Final = {Verdict.CONFIRMED: "ok ", Verdict.REFUTED: "NO ", Verdict.UNKNOWN: " ? "}

@@ -109,7 +109,7 @@ class Shard:
     def tally(self) -> Tally:
         """What the whole search came to here."""
         r = self.result
-        return Tally(r.initial, r.levels, r.taken, r.reached)
+        return Tally(r.initial, r.levels, r.taken, r.reached, r.cut, r.unmet)
 
     def step_to(self, level: int, target: Packed) -> tuple[int, Packed] | None:
         """A step to ``target`` from a state of ``level``, if one starts here."""
@@ -151,6 +151,8 @@ class Tally:
     levels: list[int]
     taken: dict[str, int]
     reached: dict[str, int]
+    cut: int
+    unmet: set[str]
 
 
 class Crew(Protocol):
@@ -218,6 +220,7 @@ class ShardedSearch:
             [0],
             symmetry=idle.symmetry,
             not_reduced=idle.not_reduced,
+            unmet=set(idle.unmet),
             crew=self.crew,
         )
         told = self.crew.begin()
@@ -230,6 +233,8 @@ class ShardedSearch:
                 result.levels.append(result.states)
         for tally in self.crew.tally():
             result.initial += tally.initial
+            result.cut += tally.cut
+            result.unmet &= tally.unmet
             for name, times in tally.taken.items():
                 result.taken[name] = result.taken.get(name, 0) + times
             for name, level in tally.reached.items():

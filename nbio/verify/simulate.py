@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 
 from nbio.verify.check import PropertyResult
 from nbio.verify.columns import Columns
-from nbio.verify.engine import DEADLOCK, Trace, TraceStep, Verdict, rerun, successors
+from nbio.verify.engine import DEADLOCK, Verdict
 from nbio.verify.packing import Packing, Words
 from nbio.verify.program import Program
 from nbio.verify.report import WIDTH, columns
+from nbio.verify.runs import Trace, TraceStep, rerun
 from nbio.verify.spec import Model
+from nbio.verify.stepping import initial_words, successors
 
 WALKERS: Final = 1024
 """Walks made together: enough that NumPy's overhead per operation is shared."""
@@ -86,7 +88,7 @@ class Walks:
         self.found: dict[Claim, Trace] = {}
         self.transitions = self.longest = 0
         self._random = np.random.default_rng(seed)
-        self._start = self.packing.pack(self.program.initial())
+        self._start = initial_words(self.program, self.packing)
         self._properties = [
             (p, self.program.holds(p)) for p in model.properties if p.kind != "leads_to"
         ]
@@ -108,8 +110,9 @@ class Walks:
             here = Columns(self.packing, self.program.position, batch.words[-1])
             guards = here.truths([i.guard for i in self.program.instances])
             enabled = np.array(guards, dtype=np.bool_).reshape(-1, walkers)
-            alive &= enabled.any(axis=0)
-            self._judge(batch, here, np.logical_not(alive))
+            stuck = ~enabled.any(axis=0)
+            self._judge(batch, here, alive & stuck)
+            alive &= ~stuck & here.truth(self.program.constraint)
             self.longest = max(self.longest, step)
             if step == steps or not alive.any():
                 break

@@ -68,6 +68,11 @@ def _term(z3: Any, node: Expr, leaf: Callable[[Expr], Term], walk: Callable[[Exp
             return a - b
         case "mul":
             return a * b
+        case "div":
+            # Z3 rounds so that the rest is not negative: by a positive number, down.
+            return a / b
+        case "mod":
+            return a % b
         case "eq" | "iff":
             return a == b
         case "lt":

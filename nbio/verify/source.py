@@ -19,9 +19,21 @@ _LEVELS: Final = {
     "add": 6,
     "sub": 6,
     "mul": 7,
+    "div": 7,
+    "mod": 7,
 }
 _ATOM: Final = 9
-_INFIX: Final = {"eq": "==", "lt": "<", "le": "<=", "iff": "==", "add": "+", "sub": "-", "mul": "*"}
+_INFIX: Final = {
+    "eq": "==",
+    "lt": "<",
+    "le": "<=",
+    "iff": "==",
+    "add": "+",
+    "sub": "-",
+    "mul": "*",
+    "div": "//",
+    "mod": "%",
+}
 
 
 def to_source(expr: Expr) -> str:

@@ -21,185 +21,29 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final, TypeVar
 
+from nbio.verify.collections import ArrayOf, Bag, Queue, SetOf
+from nbio.verify.declared import BoolArray, Index, IntArray, Variable
 from nbio.verify.expr import (
     FALSE,
     TRUE,
     BoolExpr,
     BoolLike,
-    Expr,
     IntExpr,
-    IntLike,
     ModelError,
     all_of,
-    as_bool,
-    as_int,
     bool_var,
     boolean,
     caller,
     int_var,
-    integer,
     ite,
     parameter,
-    quantifier,
-    select_bool,
-    select_int,
-    substitute,
-    total,
 )
-
-
-@dataclass(frozen=True)
-class Index:
-    """An index type ``0..size-1``; ``symmetric`` says that its members are interchangeable."""
-
-    name: str
-    size: int
-    symmetric: bool = False
-
-
-@dataclass(frozen=True)
-class Variable:
-    """A declared variable: ``size`` cells of ``lo..hi`` (``labels`` for enums, bool for truth)."""
-
-    name: str
-    size: int
-    lo: int
-    hi: int
-    init: tuple[tuple[int, ...], ...]
-    truth: bool
-    labels: Mapping[int, str] | None = None
-    over: tuple[Index, ...] = ()
-    holds: Index | None = None
-    hidden: bool = False
-
-    def cell_name(self, cell: int) -> str:
-        """``state[0]``, ``pc[1,0]`` or the bare name of a scalar."""
-        if not self.over:
-            return self.name
-        places: list[str] = []
-        for index in reversed(self.over):
-            places.append(str(cell % index.size))
-            cell //= index.size
-        return f"{self.name}[{','.join(reversed(places))}]"
-
-    def show(self, value: int) -> str:
-        """A value as a person would write it."""
-        if self.truth:
-            return "yes" if value else "no"
-        return (self.labels or {}).get(value, str(value))
-
-
-class _Array:
-    def __init__(self, variable: Variable) -> None:
-        self.variable = variable
-
-    def _flat(self, key: IntLike | tuple[IntLike, ...]) -> IntExpr:
-        keys = key if isinstance(key, tuple) else (key,)
-        over = self.variable.over
-        if len(keys) != len(over):
-            raise ModelError(
-                f"{caller()}: {self.variable.name} takes {len(over)} indices, got {len(keys)}"
-            )
-        flat = integer(0)
-        for part, index in zip(keys, over, strict=True):
-            value = integer(part)
-            if value.op == "int" and not 0 <= value.lo < index.size:
-                raise ModelError(
-                    f"{caller()}: {self.variable.name}[{value}]: index {index.name} has only "
-                    f"0..{index.size - 1}"
-                )
-            flat = flat * index.size + value
-        return flat
-
-
-class IntArray(_Array):
-    """An array of bounded integers or enum members; ``array[i]`` is an expression."""
-
-    def __getitem__(self, key: IntLike | tuple[IntLike, ...]) -> IntExpr:
-        v = self.variable
-        return select_int(v.name, v.size, self._flat(key), v.lo, v.hi)
-
-
-class BoolArray(_Array):
-    """An array of booleans; ``array[i]`` is an expression."""
-
-    def __getitem__(self, key: IntLike | tuple[IntLike, ...]) -> BoolExpr:
-        v = self.variable
-        return select_bool(v.name, v.size, self._flat(key))
-
-
-@dataclass(frozen=True)
-class Update:
-    """``target := value`` where ``when`` holds; a later update of the same cell wins."""
-
-    variable: str
-    index: IntExpr | None
-    value: Expr
-    when: BoolExpr
-    place: str
-
-
-class Step:
-    """What an action says of itself: when it may happen, and what it changes."""
-
-    def __init__(self) -> None:
-        self.guards: list[BoolExpr] = []
-        self.updates: list[Update] = []
-
-    def when(self, *conditions: BoolLike) -> None:
-        """The action may happen only where all the conditions hold."""
-        self.guards.extend(map(boolean, conditions))
-
-    def set(self, target: Expr, value: IntLike | BoolLike, when: BoolLike = True) -> None:
-        """``target`` (a variable or ``array[index]``) becomes ``value`` where ``when`` holds."""
-        if isinstance(target, BoolExpr):
-            if not isinstance(value, BoolExpr | bool):
-                raise ModelError(f"{caller()}: {target} is a boolean, not {value!r}")
-            new: Expr = boolean(value)
-        else:
-            if isinstance(value, BoolExpr | bool):
-                raise ModelError(f"{caller()}: {target} is an integer, not {value!r}")
-            new = integer(value)
-        if target.op not in ("var", "select"):
-            raise ModelError(f"{caller()}: {target} is not a variable, so it can't be set")
-        index = as_int(target.args[0]) if target.op == "select" else None
-        self.updates.append(Update(str(target.data[0]), index, new, boolean(when), caller()))
-
-
-@dataclass(frozen=True)
-class Action:
-    """A parameterised action: a name, who does it, its parameters, guard and updates."""
-
-    name: str
-    params: tuple[tuple[str, Index], ...]
-    guard: BoolExpr
-    updates: tuple[Update, ...]
-    actor: str
-    say: str
-    place: str
-    fair: str = ""
-    never: bool = False
-
-    def fill(self, text: str, values: Sequence[int]) -> str:
-        """``text`` with ``{param}`` replaced by the instance's values."""
-        return text.format(**{n: v for (n, _), v in zip(self.params, values, strict=True)})
-
-
-@dataclass(frozen=True)
-class Property:
-    """A named claim of a kind (``always``, ``sometimes``, ``leads_to``) with the reason for it."""
-
-    name: str
-    kind: str
-    holds: BoolExpr
-    because: str
-    place: str
-    then: BoolExpr = TRUE
-
+from nbio.verify.quantifiers import count, exists, expand, forall, sum_of
+from nbio.verify.steps import Action, Property, Step, Update
 
 ActionBody = Callable[..., None]
 Body = TypeVar("Body", bound=ActionBody)
@@ -217,73 +61,87 @@ class Model:
     properties: list[Property] = field(default_factory=list)
     done_when: BoolExpr = FALSE
     checks_deadlock: bool = True
+    starts_where: BoolExpr = TRUE
     constraint: BoolExpr = TRUE
+    constraint_because: str = ""
 
     # -------------------------------------------------------------------- declarations
 
-    def index(self, name: str, size: int, *, symmetric: bool = False) -> Index:
-        """An index type with ``size`` members."""
+    def index(
+        self, name: str, members: int | Sequence[str] | type[IntEnum], *, symmetric: bool = False
+    ) -> Index:
+        """An index type of so many members, or of those named.
+
+        ``symmetric``: states that differ by a renaming of its members are counted as one, where
+        the model is shown to treat them alike.
+        """
+        names: tuple[str, ...] = ()
+        if isinstance(members, type):
+            names = tuple(m.name for m in sorted(members))
+            if sorted(members) != list(range(len(names))):
+                raise ModelError(f"{caller()}: index {name}: {members.__name__} isn't 0, 1, 2, ...")
+        elif not isinstance(members, int):
+            names = tuple(members)
+            if len(set(names)) != len(names):
+                raise ModelError(f"{caller()}: index {name} has two members of one name: {names}")
+        size = members if isinstance(members, int) else len(names)
         if size < 1:
             raise ModelError(f"{caller()}: index {name} needs at least one member, got {size}")
-        return Index(name, size, symmetric)
+        return Index(name, size, symmetric, names)
+
+    def subsets(self, of: Index) -> Index:
+        """An index type whose members are the subsets of another: for an action's parameter.
+
+        :func:`~nbio.verify.collections.member` asks what is in one.
+        """
+        if of.size > _MOST_MEMBERS:
+            raise ModelError(
+                f"{caller()}: {of.name} has 2^{of.size} subsets; an index of at most "
+                f"{_MOST_MEMBERS} members can be asked for them"
+            )
+        return Index(f"subsets of {of.name}", 1 << of.size, of.symmetric, subsets_of=of)
 
     def _declare(self, v: Variable) -> Variable:
         if v.name in self.variables:
             raise ModelError(f"{caller()}: variable {v.name} is declared twice")
-        for choices in v.init:
-            for value in choices:
-                if not v.lo <= value <= v.hi:
-                    raise ModelError(
-                        f"{caller()}: {v.name} starts as {value}, outside its range {v.lo}..{v.hi}"
-                    )
+        if v.lo > v.hi:
+            raise ModelError(f"{caller()}: {v.name} has the empty range {v.lo}..{v.hi}")
+        if len(v.init) != v.size:
+            raise ModelError(
+                f"{caller()}: {v.name} has {v.size} cells, got {len(v.init)} start values"
+            )
+        for value in (value for choices in v.init for value in choices):
+            if not v.lo <= value <= v.hi:
+                raise ModelError(
+                    f"{caller()}: {v.name} starts as {value}, outside its range {v.lo}..{v.hi}"
+                )
         self.variables[v.name] = v
         return v
 
-    def _array(
-        self,
-        name: str,
-        over: Index | tuple[Index, ...],
-        lo: int,
-        hi: int,
-        init: int | Sequence[int],
-        kind: type[IntEnum] | None,
-        truth: bool,
-        holds: Index | None,
-        hidden: bool = False,
-    ) -> Variable:
-        indices = over if isinstance(over, tuple) else (over,)
-        size = 1
-        for index in indices:
-            size *= index.size
-        cells = [init] * size if isinstance(init, int) else list(init)
-        if len(cells) != size:
-            raise ModelError(f"{caller()}: {name} has {size} cells, got {len(cells)} start values")
-        starts = tuple((int(c),) for c in cells)
-        labels = {int(m): m.name for m in kind} if kind else None
-        return self._declare(
-            Variable(name, size, lo, hi, starts, truth, labels, indices, holds, hidden)
-        )
-
     def integer(
-        self, name: str, lo: int, hi: int, init: int = 0, *, choices: Sequence[int] = ()
+        self, name: str, lo: int, hi: int, init: int | None = None, *, choices: Sequence[int] = ()
     ) -> IntExpr:
-        """A bounded integer; ``choices`` gives several start values (one initial state each)."""
-        start = tuple(choices) or (init,)
-        self._declare(Variable(name, 1, lo, hi, (start,), truth=False))
+        """A bounded integer, at first ``init`` (0, or the least where 0 is out of range).
+
+        ``choices`` gives several start values: one initial state each.
+        """
+        first = tuple(choices) or (_first(lo, hi) if init is None else init,)
+        self._declare(Variable(name, 1, lo, hi, (first,), truth=False))
         return int_var(name, lo, hi)
 
-    def enum(self, name: str, kind: type[IntEnum], init: IntEnum) -> IntExpr:
+    def enum(
+        self, name: str, kind: type[IntEnum], init: IntEnum, *, choices: Sequence[IntEnum] = ()
+    ) -> IntExpr:
         """A variable over the members of an IntEnum."""
-        values = sorted(int(m) for m in kind)
-        labels = {int(m): m.name for m in kind}
-        self._declare(
-            Variable(name, 1, values[0], values[-1], ((int(init),),), truth=False, labels=labels)
-        )
-        return int_var(name, values[0], values[-1])
+        lo, hi, labels = _members(kind)
+        first = tuple(map(int, choices)) or (int(init),)
+        self._declare(Variable(name, 1, lo, hi, (first,), truth=False, labels=labels))
+        return int_var(name, lo, hi)
 
-    def boolean(self, name: str, init: bool = False) -> BoolExpr:
+    def boolean(self, name: str, init: bool = False, *, choices: Sequence[bool] = ()) -> BoolExpr:
         """A truth value."""
-        self._declare(Variable(name, 1, 0, 1, ((int(init),),), truth=True))
+        first = tuple(map(int, choices)) or (int(init),)
+        self._declare(Variable(name, 1, 0, 1, (first,), truth=True))
         return bool_var(name)
 
     def integers(
@@ -292,37 +150,111 @@ class Model:
         over: Index | tuple[Index, ...],
         lo: int,
         hi: int,
-        init: int | Sequence[int] = 0,
+        init: int | Sequence[int] | None = None,
         *,
+        choices: Sequence[int] = (),
         holds: Index | None = None,
         hidden: bool = False,
         labels: Mapping[int, str] | None = None,
     ) -> IntArray:
-        """An array of bounded integers.
+        """An array of bounded integers; ``init`` for all cells, or one value a cell.
 
-        ``holds`` says that its values are members of that index; a ``hidden`` variable (a program
-        counter, a local) is part of the state like any other, but stories don't mention it;
-        ``labels`` names some of the values there.
+        ``choices``: what each cell may be at first. ``holds`` says that its values are members of
+        that index; a ``hidden`` variable (a program counter, a local) is part of the state like any
+        other, but stories don't mention it; ``labels`` names some of the values there.
         """
-        found = self._array(name, over, lo, hi, init, None, truth=False, holds=holds, hidden=hidden)
-        self.variables[name] = replace(found, labels=labels)
-        return IntArray(self.variables[name])
+        indices, size = _shape(over)
+        first = _starts(_first(lo, hi) if init is None else init, choices, size)
+        v = Variable(name, size, lo, hi, first, False, labels, indices, holds, hidden)
+        return IntArray(self._declare(v))
 
     def enums(
-        self, name: str, over: Index | tuple[Index, ...], kind: type[IntEnum], init: IntEnum
+        self,
+        name: str,
+        over: Index | tuple[Index, ...],
+        kind: type[IntEnum],
+        init: IntEnum | Sequence[IntEnum],
+        *,
+        choices: Sequence[IntEnum] = (),
     ) -> IntArray:
         """An array over the members of an IntEnum."""
-        values = sorted(int(m) for m in kind)
-        return IntArray(
-            self._array(name, over, values[0], values[-1], int(init), kind, truth=False, holds=None)
-        )
+        (indices, size), (lo, hi, labels) = _shape(over), _members(kind)
+        first = _starts(init, choices, size)
+        return IntArray(self._declare(Variable(name, size, lo, hi, first, False, labels, indices)))
 
     def booleans(
-        self, name: str, over: Index | tuple[Index, ...], init: bool | Sequence[bool] = False
+        self,
+        name: str,
+        over: Index | tuple[Index, ...],
+        init: bool | Sequence[bool] = False,
+        *,
+        choices: Sequence[bool] = (),
     ) -> BoolArray:
         """An array of truth values."""
-        start = int(init) if isinstance(init, bool) else [int(b) for b in init]
-        return BoolArray(self._array(name, over, 0, 1, start, None, truth=True, holds=None))
+        indices, size = _shape(over)
+        first = _starts(init, choices, size)
+        return BoolArray(self._declare(Variable(name, size, 0, 1, first, True, over=indices)))
+
+    def set(self, name: str, of: Index, *, choices: Sequence[bool] = ()) -> SetOf:
+        """A set of members of an index, at first empty; ``choices``: whether each may be in it."""
+        return SetOf(self.booleans(name, of, choices=choices), (), of)
+
+    def sets(
+        self,
+        name: str,
+        over: Index | tuple[Index, ...],
+        of: Index,
+        *,
+        choices: Sequence[bool] = (),
+    ) -> ArrayOf[SetOf]:
+        """A set for each member of an index (or of several)."""
+        indices, _ = _shape(over)
+        cells = self.booleans(name, (*indices, of), choices=choices)
+        return ArrayOf(name, len(indices), lambda keys: SetOf(cells, keys, of))
+
+    def bag(self, name: str, of: Index, most: int) -> Bag:
+        """How often each member of an index is in it, at most ``most`` times; at first empty."""
+        return Bag(self.integers(name, of, 0, most), (), of)
+
+    def bags(
+        self, name: str, over: Index | tuple[Index, ...], of: Index, most: int
+    ) -> ArrayOf[Bag]:
+        """A bag for each member of an index (or of several)."""
+        indices, _ = _shape(over)
+        cells = self.integers(name, (*indices, of), 0, most)
+        return ArrayOf(name, len(indices), lambda keys: Bag(cells, keys, of))
+
+    def queue(self, name: str, of: Index, most: int) -> Queue:
+        """Members of an index, first in, first out; at most ``most`` of them, at first none."""
+        return Queue(self._places(name, (), of, most), (), of, most)
+
+    def queues(
+        self, name: str, over: Index | tuple[Index, ...], of: Index, most: int
+    ) -> ArrayOf[Queue]:
+        """A queue for each member of an index (or of several)."""
+        indices, _ = _shape(over)
+        cells = self._places(name, indices, of, most)
+        return ArrayOf(name, len(indices), lambda keys: Queue(cells, keys, of, most))
+
+    def _places(self, name: str, over: tuple[Index, ...], of: Index, most: int) -> IntArray:
+        place, free = self.index(f"place in {name}", most), of.size
+        labels = {i: of.show(i) for i in range(of.size)} | {free: "-"}
+        return self.integers(name, (*over, place), 0, free, free, holds=of, labels=labels)
+
+    def initially(self, condition: BoolLike) -> None:
+        """Of the start values' combinations only those where this holds are initial states."""
+        self.starts_where = self.starts_where & condition
+
+    def within(self, condition: BoolLike, because: str) -> None:
+        """States where this doesn't hold are judged, but neither kept nor gone on from.
+
+        It cuts an infinite model down to a finite part, as TLC's constraints do; verdicts hold
+        within it, and say so.
+        """
+        if not because:
+            raise ModelError(f"{caller()}: within needs a reason (because=...)")
+        self.constraint = self.constraint & condition
+        self.constraint_because = ", ".join(filter(None, (self.constraint_because, because)))
 
     # --------------------------------------------------------------------- behaviour
 
@@ -389,12 +321,16 @@ class Model:
 
     # -------------------------------------------------------------------- properties
 
-    def _property(self, name: str, kind: str, holds: BoolLike, because: str) -> None:
+    def _property(
+        self, name: str, kind: str, holds: BoolLike, because: str, then: BoolLike = True
+    ) -> None:
         if any(p.name == name and p.kind == kind for p in self.properties):
             raise ModelError(f"{caller()}: property {name} is declared twice")
         if not because:
             raise ModelError(f"{caller()}: property {name} needs a reason (because=...)")
-        self.properties.append(Property(name, kind, boolean(holds), because, caller()))
+        self.properties.append(
+            Property(name, kind, boolean(holds), because, caller(), boolean(then))
+        )
 
     def always(self, name: str, holds: BoolLike, because: str) -> None:
         """``holds`` is true of every reachable state."""
@@ -406,83 +342,40 @@ class Model:
 
     def leads_to(self, name: str, premise: BoolLike, then: BoolLike, because: str) -> None:
         """Wherever ``premise`` holds, ``then`` holds there or later, under declared fairness."""
-        if not because:
-            raise ModelError(f"{caller()}: property {name} needs a reason (because=...)")
-        self.properties.append(
-            Property(name, "leads_to", boolean(premise), because, caller(), boolean(then))
-        )
+        self._property(name, "leads_to", premise, because, then)
 
     def done(self, condition: BoolLike) -> None:
         """A state without successor is a deadlock unless this holds of it."""
         self.done_when = boolean(condition)
 
 
-def _each(op: str, index: Index, body: Callable[[IntExpr], BoolLike]) -> Expr:
-    # The bound variable's name must differ from enclosing ones: depth is read off the body.
-    bound = parameter(f"{index.name}_", 0, index.size - 1)
-    inner = boolean(body(bound))
-    if bound.uid in _bound_in(inner):
-        bound = parameter(f"{index.name}_{len(_bound_in(inner))}_", 0, index.size - 1)
-        inner = boolean(body(bound))
-    return quantifier(op, bound, index.size, inner)
+_MOST_MEMBERS: Final = 16
 
 
-def _bound_in(expr: Expr) -> set[int]:
-    seen: set[int] = set()
-    found: set[int] = set()
-    stack = [expr]
-    while stack:
-        node = stack.pop()
-        if node.uid in seen:
-            continue
-        seen.add(node.uid)
-        if node.op in ("forall", "exists", "count"):
-            found.add(node.args[0].uid)
-        stack.extend(node.args)
-    return found
+def _first(lo: int, hi: int) -> int:
+    return min(max(0, lo), hi)
 
 
-def forall(index: Index, body: Callable[[IntExpr], BoolLike]) -> BoolExpr:
-    """``body(i)`` holds of every member of the index."""
-    return as_bool(_each("forall", index, body))
+def _members(kind: type[IntEnum]) -> tuple[int, int, dict[int, str]]:
+    values = sorted(map(int, kind))
+    return values[0], values[-1], {int(m): m.name for m in kind}
 
 
-def exists(index: Index, body: Callable[[IntExpr], BoolLike]) -> BoolExpr:
-    """``body(i)`` holds of some member of the index."""
-    return as_bool(_each("exists", index, body))
+def _shape(over: Index | tuple[Index, ...]) -> tuple[tuple[Index, ...], int]:
+    indices = over if isinstance(over, tuple) else (over,)
+    size = 1
+    for index in indices:
+        size *= index.size
+    return indices, size
 
 
-def count(index: Index, body: Callable[[IntExpr], BoolLike]) -> IntExpr:
-    """Of how many members of the index ``body(i)`` holds."""
-    return as_int(_each("count", index, body))
-
-
-def expand(expr: Expr) -> Expr:
-    """Quantifiers written out: every visitor but Z3's works on this form."""
-    memo: dict[int, Expr] = {}
-
-    def walk(node: Expr) -> Expr:
-        found = memo.get(node.uid)
-        if found is None:
-            found = memo[node.uid] = _expanded(node, walk)
-        return found
-
-    return walk(expr)
-
-
-def _expanded(node: Expr, walk: Callable[[Expr], Expr]) -> Expr:
-    from nbio.verify.expr import any_of, rebuild
-
-    if node.op not in ("forall", "exists", "count"):
-        args = [walk(a) for a in node.args]
-        same = all(a is b for a, b in zip(args, node.args, strict=True))
-        return node if same else rebuild(node, args)
-    bound, size = node.args[0], int(node.data[0])
-    body = walk(node.args[1])
-    parts = [as_bool(substitute(body, {bound.uid: integer(i)})) for i in range(size)]
-    if node.op == "count":
-        return total(parts)
-    return all_of(*parts) if node.op == "forall" else any_of(*parts)
+def _starts(
+    init: int | Sequence[int], choices: Sequence[int], size: int
+) -> tuple[tuple[int, ...], ...]:
+    """What each cell may be at first."""
+    if choices:
+        return (tuple(map(int, choices)),) * size
+    return ((int(init),),) * size if isinstance(init, int) else tuple((int(c),) for c in init)
 
 
 __all__: Final = [
@@ -500,4 +393,5 @@ __all__: Final = [
     "expand",
     "forall",
     "ite",
+    "sum_of",
 ]

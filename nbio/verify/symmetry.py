@@ -32,11 +32,10 @@ from nbio.verify.expr import (
     as_int,
     implies,
     ite,
-    rebuild,
-    substitute,
 )
 from nbio.verify.packing import Packing, Words
 from nbio.verify.program import Cell, Instance, Program, State
+from nbio.verify.rewriting import rebuild, substitute
 from nbio.verify.spec import Index, Model
 
 MOST: Final = 120
@@ -57,7 +56,8 @@ def symmetric_indices(model: Model) -> list[Index]:
             used[index.name] = index
     for action in model.actions:
         used.update({i.name: i for _, i in action.params})
-    return [i for i in used.values() if i.symmetric and i.size > 1]
+    plain = [i.subsets_of or i for i in used.values()]
+    return [i for i in {i.name: i for i in plain}.values() if i.symmetric and i.size > 1]
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,9 @@ class Renaming:
         return place
 
     def _member(self, index: Index, value: int) -> int:
+        if index.subsets_of is not None:
+            of = index.subsets_of
+            return sum(1 << self._member(of, i) for i in range(of.size) if value >> i & 1)
         to = self.to.get(index.name)
         return to[value] if to and 0 <= value < len(to) else value
 
@@ -225,12 +228,15 @@ class _Proof:
 
     def show(self) -> None:
         """SymmetryError where the renaming changes the model."""
-        initial = self.program.initial()
-        if {self.renaming.state(s) for s in initial} != set(initial):
-            raise SymmetryError(
-                f"the initial states tell members of {self.index.name} apart ({self.renaming})"
-            )
+        for cell, to in zip(self.program.cells, self._to, strict=True):
+            first = {self.renaming.value(cell, v) for v in cell.choices}
+            if first != set(self.program.cells[to].choices):
+                raise SymmetryError(
+                    f"the initial states tell members of {self.index.name} apart ({self.renaming})"
+                )
         model, lower = self.program.model, self.program.lower
+        self._same("initially", self.program.starts, self.program.starts)
+        self._same("within", self.program.constraint, self.program.constraint)
         for p in model.properties:
             self._same(f"{p.place}: {p.kind} {p.name}", as_bool(lower(p.holds)), lower(p.holds))
         self._same("done", self.program.done, self.program.done)

@@ -39,9 +39,13 @@ class Fault:
 
 @dataclass
 class Graph:
-    """Every reachable state, its depth and its steps; faults of the first level with any."""
+    """Every reachable state, its depth and its steps; faults of the first level with any.
+
+    States ``outside`` the model's constraint are met, and that is all.
+    """
 
     depth_of: dict[State, int] = field(default_factory=dict)
+    outside: dict[State, int] = field(default_factory=dict)
     steps: dict[State, list[Step]] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
 
@@ -49,7 +53,7 @@ class Graph:
     def levels(self) -> list[int]:
         """How many states each depth has."""
         depths = list(self.depth_of.values())
-        return [depths.count(d) for d in range(max(depths) + 1)]
+        return [depths.count(d) for d in range(max(depths, default=-1) + 1)]
 
     @property
     def transitions(self) -> int:
@@ -62,7 +66,7 @@ class Graph:
 
     def first(self, states: Iterable[State]) -> int | None:
         """The least depth of the given states."""
-        return min((self.depth_of[s] for s in states), default=None)
+        return min(((self.depth_of | self.outside)[s] for s in states), default=None)
 
 
 class Naive:
@@ -108,9 +112,10 @@ class Naive:
     # ------------------------------------------------------------------------ steps
 
     def initial(self) -> list[State]:
-        """Every combination of start values."""
+        """Every combination of start values that the model admits."""
         choices = [c for v in self.model.variables.values() for c in v.init]
-        return list(dict.fromkeys(itertools.product(*choices)))
+        every = dict.fromkeys(itertools.product(*choices))
+        return [s for s in every if self.holds(self.model.starts_where, s)]
 
     def instances(self) -> Iterator[tuple[Action, Label, Env]]:
         """Every action at every value of its parameters."""
@@ -144,7 +149,7 @@ class Naive:
     def explore(self, limit: int = 1000) -> Graph | None:
         """The graph, up to the level with the first faults; None above ``limit`` states."""
         graph = Graph()
-        frontier, depth = self.initial(), 0
+        frontier, depth = self.kept(graph, self.initial(), 0), 0
         while frontier and not graph.faults:
             graph.depth_of.update(dict.fromkeys(frontier, depth))
             if len(graph.depth_of) > limit:
@@ -155,9 +160,16 @@ class Naive:
                 graph.faults += [o for o in outcomes if isinstance(o, Fault)]
                 graph.steps[state] = [o for o in outcomes if isinstance(o, Step)]
                 found.update(dict.fromkeys(s.after for s in graph.steps[state]))
-            frontier = [s for s in found if s not in graph.depth_of]
             depth += 1
+            frontier = self.kept(graph, [s for s in found if s not in graph.depth_of], depth)
         return graph
+
+    def kept(self, graph: Graph, states: list[State], depth: int) -> list[State]:
+        """Those within the constraint; the others are noted at the depth they are met at first."""
+        inside = [s for s in states if self.holds(self.model.constraint, s)]
+        for state in set(states) - set(inside):
+            graph.outside.setdefault(state, depth)
+        return inside
 
     # -------------------------------------------------------------------- judgement
 
@@ -180,6 +192,8 @@ _operators: dict[str, Callable[[list[int]], int]] = {
     "add": lambda v: v[0] + v[1],
     "sub": lambda v: v[0] - v[1],
     "mul": lambda v: v[0] * v[1],
+    "div": lambda v: v[0] // v[1],
+    "mod": lambda v: v[0] % v[1],
     "min": min,
     "max": max,
     "eq": lambda v: int(v[0] == v[1]),

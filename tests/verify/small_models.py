@@ -112,7 +112,7 @@ class Parts:
         return Number(made, base, top)
 
     def integer(self, params: list[IntExpr], depth: int = 2) -> IntExpr:
-        kind = self.pick(0, 8) if depth else self.pick(0, 2)
+        kind = self.pick(0, 10) if depth else self.pick(0, 2)
         found = self.number(params)
         if kind <= 1 and found:
             return found.small
@@ -127,6 +127,9 @@ class Parts:
         a, b = self.integer(params, depth - 1), self.integer(params, depth - 1)
         if kind == 4:
             return ite(self.truth(params, depth - 1), a, b)
+        if kind >= 9:
+            by = self.pick(1, 3)
+            return a // by if kind == 9 else a % by
         return [a + b, a - b, minimum(a, b), maximum(a * 2, b)][kind - 5]
 
     def truth(self, params: list[IntExpr], depth: int = 2) -> BoolExpr:
@@ -200,6 +203,10 @@ def models(draw: st.DrawFn, symmetric: bool = False) -> Model:
     def claim() -> BoolExpr:
         return forall(parts.index, lambda i: parts.truth([i])) if symmetric else parts.truth([])
 
+    if parts.pick(0, 3) == 0:
+        m.initially(claim())
+    if parts.pick(0, 3) == 0:
+        m.within(claim(), because="random")
     m.always("bounded", claim(), because="random")
     m.always("other", implies(claim(), claim()), because="random")
     m.sometimes("met", claim(), because="random")

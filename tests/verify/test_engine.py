@@ -64,7 +64,8 @@ def agree(found: Exploration, naive: Naive, graph: Graph) -> None:
     assert found.taken == {a.name: graph.taken(a.name) for a in naive.model.actions}
     for p in naive.model.properties:
         wanted = p.kind == "sometimes"
-        first = graph.first({s for s in graph.depth_of if naive.holds(p.holds, s) is wanted})
+        met = graph.depth_of | graph.outside
+        first = graph.first({s for s in met if naive.holds(p.holds, s) is wanted})
         same_first(found, naive, f"sometimes {p.name}" if wanted else p.name, first)
     same_first(found, naive, DEADLOCK, graph.first(naive.deadlocks(graph)))
 
@@ -82,6 +83,7 @@ def same_first(found: Exploration, naive: Naive, name: str, depth: int | None) -
 KINDS = (
     *("dense", "hashed", "one word, exact", "one word, bits", "several words, bits"),
     *("exact beyond 32 bits", "chunks of 3", "chunks of 131072", "deeper than 3", "over 30 states"),
+    *("cut off", "started where it may"),
     *("violated bounded", "violated deadlock", "violated sometimes met", "range", "index"),
 )
 """What the random models must have met, so that their agreement says something."""
@@ -101,7 +103,7 @@ def test_the_engine_agrees_with_a_naive_checker(monkeypatch: pytest.MonkeyPatch)
         chunk, dense = (3, 1 << 17)[choice % 2], choice % 4 > 1
         naive = Naive(model)
         graph = naive.explore(250)
-        assume(graph is not None)
+        assume(graph is not None and graph.depth_of)
         assert graph is not None
         monkeypatch.setattr(engine_module, "CHUNK", chunk)
         search = Search(model, dense=dense)
@@ -113,6 +115,10 @@ def test_the_engine_agrees_with_a_naive_checker(monkeypatch: pytest.MonkeyPatch)
         found = search.run()
         agree(found, naive, graph)
         seen.update(f"violated {n}" for n in found.first)
+        cut = sum(s.after in graph.outside for steps in graph.steps.values() for s in steps)
+        assert found.cut == cut
+        seen.update(["cut off"] * (cut > 0))
+        seen.update(["started where it may"] * (model.starts_where.op != "bool"))
         seen.update(
             ["deeper than 3"] * (found.depth > 3) + ["over 30 states"] * (found.states > 30)
         )

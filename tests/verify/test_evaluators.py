@@ -46,6 +46,8 @@ integers: st.SearchStrategy[IntExpr] = st.deferred(
         st.tuples(st.sampled_from([int_var("a", 0, 3), int_var("b", -5, 5)]), integers).map(
             lambda t: t[0] * t[1]
         ),
+        st.tuples(integers, st.integers(1, 9)).map(lambda t: t[0] // t[1]),
+        st.tuples(integers, st.integers(1, 9)).map(lambda t: t[0] % t[1]),
         st.tuples(integers, integers).map(lambda t: minimum(*t)),
         st.tuples(integers, integers).map(lambda t: maximum(*t)),
         st.tuples(booleans, integers, integers).map(lambda t: ite(t[0], t[1], t[2])),

@@ -32,7 +32,7 @@ def test_orbits_counted_a_second_way(rms: int) -> None:
 def orbits_by_hand(rms: int) -> int:
     """The orbits of all reachable states, by plain Python."""
     program = Program(two_phase_commit(rms))
-    interpreter, found = Interpreter(program), set(program.initial())
+    interpreter, found = Interpreter(program), set(Interpreter(program).starts())
     todo = list(found)
     while todo:
         for taken in interpreter.successors(todo.pop()):

@@ -1,0 +1,112 @@
+"""What a model declares: index types, variables, and arrays of them as expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nbio.verify.expr import (
+    BoolExpr,
+    IntExpr,
+    IntLike,
+    ModelError,
+    caller,
+    integer,
+    select_bool,
+    select_int,
+)
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index type ``0..size-1``; ``symmetric`` says that its members are interchangeable.
+
+    ``names`` are its members' in stories. Members of an index that is ``subsets_of`` another are
+    its subsets: bit ``i`` of the number says whether ``i`` is in it.
+    """
+
+    name: str
+    size: int
+    symmetric: bool = False
+    names: tuple[str, ...] = ()
+    subsets_of: Index | None = None
+
+    def show(self, value: int) -> str:
+        """A member as a person would write it."""
+        if self.subsets_of is not None:
+            of = self.subsets_of
+            return "{" + ", ".join(of.show(i) for i in range(of.size) if value >> i & 1) + "}"
+        return self.names[value] if self.names else str(value)
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A declared variable: ``size`` cells of ``lo..hi`` (``labels`` for enums, bool for truth)."""
+
+    name: str
+    size: int
+    lo: int
+    hi: int
+    init: tuple[tuple[int, ...], ...]
+    truth: bool
+    labels: Mapping[int, str] | None = None
+    over: tuple[Index, ...] = ()
+    holds: Index | None = None
+    hidden: bool = False
+
+    def cell_name(self, cell: int) -> str:
+        """``state[0]``, ``pc[1,0]`` or the bare name of a scalar."""
+        if not self.over:
+            return self.name
+        places: list[str] = []
+        for index in reversed(self.over):
+            places.append(index.show(cell % index.size))
+            cell //= index.size
+        return f"{self.name}[{','.join(reversed(places))}]"
+
+    def show(self, value: int) -> str:
+        """A value as a person would write it."""
+        if self.truth:
+            return "yes" if value else "no"
+        if self.labels is None and self.holds and 0 <= value < self.holds.size:
+            return self.holds.show(value)
+        return (self.labels or {}).get(value, str(value))
+
+
+class _Array:
+    def __init__(self, variable: Variable) -> None:
+        self.variable = variable
+
+    def _flat(self, key: IntLike | tuple[IntLike, ...]) -> IntExpr:
+        keys = key if isinstance(key, tuple) else (key,)
+        over = self.variable.over
+        if len(keys) != len(over):
+            raise ModelError(
+                f"{caller()}: {self.variable.name} takes {len(over)} indices, got {len(keys)}"
+            )
+        flat = integer(0)
+        for part, index in zip(keys, over, strict=True):
+            value = integer(part)
+            if value.op == "int" and not 0 <= value.lo < index.size:
+                raise ModelError(
+                    f"{caller()}: {self.variable.name}[{value}]: index {index.name} has only "
+                    f"0..{index.size - 1}"
+                )
+            flat = flat * index.size + value
+        return flat
+
+
+class IntArray(_Array):
+    """An array of bounded integers or enum members; ``array[i]`` is an expression."""
+
+    def __getitem__(self, key: IntLike | tuple[IntLike, ...]) -> IntExpr:
+        v = self.variable
+        return select_int(v.name, v.size, self._flat(key), v.lo, v.hi)
+
+
+class BoolArray(_Array):
+    """An array of booleans; ``array[i]`` is an expression."""
+
+    def __getitem__(self, key: IntLike | tuple[IntLike, ...]) -> BoolExpr:
+        v = self.variable
+        return select_bool(v.name, v.size, self._flat(key))

@@ -1,0 +1,106 @@
+"""Quantifiers over an index: kept as nodes, written out for every reader but the drawings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from nbio.verify.declared import Index
+from nbio.verify.expr import (
+    BoolExpr,
+    BoolLike,
+    Expr,
+    IntExpr,
+    IntLike,
+    all_of,
+    any_of,
+    as_bool,
+    as_int,
+    boolean,
+    integer,
+    ite,
+    parameter,
+    quantifier,
+)
+from nbio.verify.rewriting import rebuild, substitute
+
+
+def _each(op: str, index: Index, body: Callable[[IntExpr], BoolLike]) -> Expr:
+    # The bound variable's name must differ from enclosing ones: depth is read off the body.
+    bound = parameter(f"{index.name}_", 0, index.size - 1)
+    inner = boolean(body(bound))
+    if bound.uid in _bound_in(inner):
+        bound = parameter(f"{index.name}_{len(_bound_in(inner))}_", 0, index.size - 1)
+        inner = boolean(body(bound))
+    return quantifier(op, bound, index.size, inner)
+
+
+def _bound_in(expr: Expr) -> set[int]:
+    seen: set[int] = set()
+    found: set[int] = set()
+    stack = [expr]
+    while stack:
+        node = stack.pop()
+        if node.uid in seen:
+            continue
+        seen.add(node.uid)
+        if node.op in ("forall", "exists", "count"):
+            found.add(node.args[0].uid)
+        stack.extend(node.args)
+    return found
+
+
+def forall(index: Index, body: Callable[[IntExpr], BoolLike]) -> BoolExpr:
+    """``body(i)`` holds of every member of the index."""
+    return as_bool(_each("forall", index, body))
+
+
+def exists(index: Index, body: Callable[[IntExpr], BoolLike]) -> BoolExpr:
+    """``body(i)`` holds of some member of the index."""
+    return as_bool(_each("exists", index, body))
+
+
+def count(index: Index, body: Callable[[IntExpr], BoolLike]) -> IntExpr:
+    """Of how many members of the index ``body(i)`` holds."""
+    return as_int(_each("count", index, body))
+
+
+def expand(expr: Expr) -> Expr:
+    """Quantifiers written out: every visitor but Z3's works on this form."""
+    memo: dict[int, Expr] = {}
+
+    def walk(node: Expr) -> Expr:
+        found = memo.get(node.uid)
+        if found is None:
+            found = memo[node.uid] = _expanded(node, walk)
+        return found
+
+    return walk(expr)
+
+
+def _expanded(node: Expr, walk: Callable[[Expr], Expr]) -> Expr:
+    if node.op not in ("forall", "exists", "count"):
+        args = [walk(a) for a in node.args]
+        same = all(a is b for a, b in zip(args, node.args, strict=True))
+        return node if same else rebuild(node, args)
+    bound, size = node.args[0], int(node.data[0])
+    body = walk(node.args[1])
+    parts = [as_bool(substitute(body, {bound.uid: integer(i)})) for i in range(size)]
+    if node.op == "count":
+        return total(parts)
+    return all_of(*parts) if node.op == "forall" else any_of(*parts)
+
+
+def sum_of(index: Index, body: Callable[[IntExpr], IntLike]) -> IntExpr:
+    """The sum of ``body(i)`` over the members of the index."""
+    result = integer(0)
+    for member in range(index.size):
+        result = result + body(integer(member))
+    return result
+
+
+def total(parts: Sequence[BoolLike]) -> IntExpr:
+    """How many of the parts hold."""
+    result = integer(0)
+    for part in parts:
+        result = result + ite(part, 1, 0)
+    return result
