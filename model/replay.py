@@ -94,7 +94,7 @@ class LifeWorld:
 
     def begin(self) -> set[State]:
         """Where the world starts."""
-        return set(self.program.initial())
+        return set(self.interpreter.starts())
 
     def after(self, states: set[State], event: Event, changes: bool) -> set[State]:
         """Where the world can be after the event; ``changes``: it changed some field."""
