@@ -37,9 +37,22 @@ _QUOTED: Final = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
 _EXTENSION: Final = (
     rb"[ \t]*;[ \t]*" + TOKEN + rb"(?:[ \t]*=[ \t]*(?:" + TOKEN + rb"|" + _QUOTED + rb"))?"
 )
-# Sixteen digits are as many as 64 bits have. More, even zeros, is somebody trying.
-_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})((?:" + _EXTENSION + rb")*)")
+# Sixteen digits are as many as 64 bits have; the zeros before them are HTTP, if a strange one.
+_SIZE: Final = re.compile(rb"0*+([0-9A-Fa-f]{0,16})(?<=[0-9A-Fa-f])((?:" + _EXTENSION + rb")*)")
 _FIELD: Final = re.compile(rb"(" + TOKEN + rb"):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
+
+
+FORBIDDEN: Final = frozenset(
+    b"""
+    authorization cache-control connection content-encoding content-length content-range
+    content-type cookie expect forwarded host if-match if-modified-since if-none-match if-range
+    if-unmodified-since keep-alive max-forwards pragma proxy-authenticate proxy-authorization
+    proxy-connection range set-cookie te trailer transfer-encoding upgrade www-authenticate
+    x-forwarded-for x-forwarded-host x-forwarded-proto
+    """.split()
+)
+"""Fields that mean something only before the body: framing, routing, conditions, credentials, what
+the content is (RFC 9110, 6.5.1). As trailers they are dropped, so that nobody can believe them."""
 
 
 class ChunkedDecoder:
@@ -52,6 +65,7 @@ class ChunkedDecoder:
 
     __slots__ = (
         "_extensions",
+        "_fields",
         "_line",
         "_max_body",
         "_max_extensions",
@@ -78,8 +92,9 @@ class ChunkedDecoder:
         # Bytes of the current chunk that are still to come.
         self.remaining = 0
         self.received = 0
-        # Never merged into the head's fields: a trailer may not change what was decided.
+        # Filled when the body is complete, so that nobody sees half of them.
         self.trailers: list[tuple[bytes, bytes]] = []
+        self._fields: list[tuple[bytes, bytes]] = []
         self._line = b""
         self._extensions = 0
         self._section = 0
@@ -163,7 +178,7 @@ class ChunkedDecoder:
         self._extensions += len(match[2])
         if self._extensions > self._max_extensions:
             raise Refusal(400, f"more than {self._max_extensions} bytes of chunk extensions")
-        size = int(match[1], 16)
+        size = int(match[1] or b"0", 16)
         self.received += size
         if self._max_body and self.received > self._max_body:
             raise Refusal(413, f"the body is longer than {self._max_body} bytes")
@@ -172,6 +187,7 @@ class ChunkedDecoder:
 
     def _trailer(self, line: bytes) -> None:
         if not line:
+            self.trailers += [field for field in self._fields if field[0] not in FORBIDDEN]
             self.state = DONE
             return
         self._bound(len(line))
@@ -179,6 +195,6 @@ class ChunkedDecoder:
         match = _FIELD.fullmatch(line)
         if match is None:
             raise Refusal(400, "malformed trailer field")
-        if len(self.trailers) == self._max_fields:
+        if len(self._fields) == self._max_fields:
             raise Refusal(431, f"more than {self._max_fields} trailer fields")
-        self.trailers.append((match[1].lower(), match[2].rstrip(b" \t")))
+        self._fields.append((match[1].lower(), match[2].rstrip(b" \t")))

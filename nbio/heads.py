@@ -6,12 +6,13 @@ that says where the body ends, since two readings of that are a smuggled request
 """
 
 import re
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import httptools
 
 from nbio.errors import NbioError
-from nbio.targets import TARGET, split_absolute, valid_host
+from nbio.targets import PATH, QUERY, split_absolute, valid_host
 
 
 class Refusal(NbioError):
@@ -29,6 +30,7 @@ class RequestHead:
     target the part after the authority), `version` is "1.0" or "1.1". Field names are lower
     case, values without surrounding whitespace, in the order received. `length` is the body's
     declared number of bytes, 0 without a body; `chunked` bodies have a length of 0 here.
+    `trailers` are the fields after a chunked body, as `headers`; there are none before its end.
     """
 
     __slots__ = (
@@ -40,6 +42,7 @@ class RequestHead:
         "method",
         "path",
         "query",
+        "trailers",
         "version",
     )
 
@@ -58,6 +61,8 @@ class RequestHead:
         self.headers = headers
         self.length = 0
         self.chunked = False
+        # Never merged into `headers`: a trailer may not change what was decided by the head.
+        self.trailers: Sequence[tuple[bytes, bytes]] = ()
         # Whether the client waits for a 100 (Continue) before it sends the body.
         self.expects = False
         self.keep_alive = version == "1.1"
@@ -81,8 +86,10 @@ TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 
 # What nearly every request line looks like: origin-form, a version that is served as such.
 # The path ends at the first `?`.
-_LINE: Final = re.compile(rb"([A-Z\-]+) (/[!$-;=@-~]*)\??(" + TARGET + rb"*) HTTP/(1\.[01])\r\n")
-_ANY_LINE: Final = re.compile(rb"(" + TOKEN + rb") (" + TARGET + rb"+) HTTP/([0-9])\.([0-9])\r\n")
+_LINE: Final = re.compile(
+    rb"([A-Z\-]+) (/" + PATH + rb")(?:\?(" + QUERY + rb"))? HTTP/(1\.[01])\r\n"
+)
+_ANY_LINE: Final = re.compile(rb"(" + TOKEN + rb") ([!-~]+) HTTP/([0-9])\.([0-9])\r\n")
 
 # The fields that say how the message is framed, where it goes, or what becomes of the
 # connection; each is looked at one by one.
@@ -99,6 +106,7 @@ _SPECIAL: Final = frozenset(
     ]
 )
 _LENGTH: Final = re.compile(rb"[0-9]+")
+_ORIGIN: Final = re.compile(rb"/" + PATH + rb"(?:\?" + QUERY + rb")?")
 _VERSIONS: Final = {b"1.1": "1.1", b"1.0": "1.0"}
 
 _KNOWN = 512
@@ -147,7 +155,7 @@ class HeadParser:
         authority = b""
         match = _LINE.match(head)
         if match is not None:
-            method, path, query, version = match.groups()
+            method, path, query, version = match.groups(b"")
             start = match.end()
             if start - 2 > self.max_line:
                 raise Refusal(414, f"the request line is longer than {self.max_line} bytes")
@@ -225,11 +233,13 @@ class HeadParser:
             raise Refusal(501, "CONNECT is for proxies")
         version = b"1.0" if minor == b"0" else b"1.1"
         authority = b""
-        if not target.startswith(b"/") and (target != b"*" or method != b"OPTIONS"):
-            split = split_absolute(target)
+        if target != b"*" or method != b"OPTIONS":
+            split = (b"", target) if _ORIGIN.fullmatch(target) else split_absolute(target)
             if split is None:
                 raise Refusal(400, "the request target isn't one")
             authority, target = split
+            # Without path and query OPTIONS is about the server (RFC 9110, 4.2.3).
+            target = target or (b"*" if method == b"OPTIONS" else b"/")
         line = b"%b %b HTTP/%b\r\n" % (method, target, version)
         return method, target, version, authority, line + head[end:]
 
@@ -250,9 +260,9 @@ class HeadParser:
             elif name == b"transfer-encoding":
                 coding = value if coding is None else coding + b"," + value
             elif name == b"expect":
-                if value.lower() != b"100-continue":
+                if set(options([value])) - {b"100-continue"}:
                     raise Refusal(417, "the only expectation that is met is 100-continue")
-                request.expects = request.version == "1.1"
+                request.expects = request.expects or (value != b"" and request.version == "1.1")
         if hosts > 1 or (hosts == 0 and request.version == "1.1"):
             raise Refusal(400, "a request has one Host field")
         if coding is not None:
@@ -262,15 +272,18 @@ class HeadParser:
             request.chunked = True
         elif length is not None:
             request.length = self._length(length)
+        if request.method == "TRACE" and request.has_body:
+            raise Refusal(400, "a TRACE request has no content")
         request.keep_alive = persists(request.version, special)
         request.expects = request.expects and request.has_body
 
     def _length(self, value: bytes) -> int:
         if _LENGTH.fullmatch(value) is None:
             raise Refusal(400, "Content-Length is no number")
-        if len(value) > 20 or (self.max_body and int(value) > self.max_body):
-            raise Refusal(413, f"the body is longer than {self.max_body} bytes")
-        return int(value)
+        digits = value.lstrip(b"0") or b"0"
+        if len(digits) > 18 or (self.max_body and int(digits) > self.max_body):
+            raise Refusal(413, f"the body is longer than {self.max_body or 10**18} bytes")
+        return int(digits)
 
 
 def objection(error: Exception) -> Refusal:
@@ -296,15 +309,16 @@ def check_coding(value: bytes, version: str) -> None:
 
 def persists(version: str, special: list[tuple[bytes, bytes]]) -> bool:
     """Whether the client allows another request on this connection (RFC 9112, 9.3)."""
-    options = [
-        option.strip(b" \t").lower()
-        for name, value in special
-        if name == b"connection"
-        for option in value.split(b",")
-    ]
-    if b"close" in options:
+    wishes = options([value for name, value in special if name == b"connection"])
+    if b"close" in wishes:
         return False
-    return version == "1.1" or b"keep-alive" in options
+    return version == "1.1" or b"keep-alive" in wishes
+
+
+def options(values: Iterable[bytes]) -> list[bytes]:
+    """The members of a list field, in lower case; empty ones don't count (RFC 9110, 5.6.1)."""
+    members = [member.strip(b" \t").lower() for value in values for member in value.split(b",")]
+    return [member for member in members if member]
 
 
 def override_host(

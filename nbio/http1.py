@@ -35,6 +35,7 @@ class Receiver:
         "_heads",
         "_searched",
         "_sink",
+        "_skipped",
         "decoder",
         "pending",
         "remaining",
@@ -48,6 +49,8 @@ class Receiver:
         # Bytes received and not yet looked at: a head's beginning, or later messages.
         self.pending = b""
         self._searched = 0
+        # Empty lines before this request line.
+        self._skipped = 0
         # Of a body with Content-Length: bytes still to come.
         self.remaining = 0
         self.decoder: ChunkedDecoder | None = None
@@ -94,6 +97,7 @@ class Receiver:
             self.remaining = head.length
         elif head.chunked:
             self.state = CHUNKED
+            self._begin_chunked(head)
         else:
             self.state = COMPLETE
         return head
@@ -101,22 +105,30 @@ class Receiver:
     def start_body(self, sink: Sink) -> bool:
         """The body's bytes go to `sink` from here on; returns and raises as `receive`."""
         self._sink = sink
-        if self.state == CHUNKED:
-            config = self._config
-            self.decoder = ChunkedDecoder(
-                max_body=config.max_body,
-                max_line=config.max_chunk_line,
-                max_extensions=config.max_chunk_extensions,
-                max_trailers=config.max_trailers,
-                max_fields=config.max_headers,
-            )
         pending, self.pending = self.pending, b""
         return self.receive(pending, len(pending)) if pending else False
+
+    def _begin_chunked(self, head: RequestHead) -> None:
+        config = self._config
+        self.decoder = decoder = ChunkedDecoder(
+            max_body=config.max_body,
+            max_line=config.max_chunk_line,
+            max_extensions=config.max_chunk_extensions,
+            max_trailers=config.max_trailers,
+            max_fields=config.max_headers,
+        )
+        head.trailers = decoder.trailers
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything of the next request has arrived, be it an empty line. At a head."""
+        return bool(self.pending) or self._skipped > 0
 
     def next_message(self) -> None:
         """The exchange is over: look at what follows. The state is COMPLETE."""
         assert self.state == COMPLETE, "the message before isn't complete"
         self.state = HEAD
+        self._skipped = 0
         self.decoder = None
         self._sink = None
 
@@ -173,9 +185,9 @@ class Receiver:
         return pause
 
     def _skip_empty_lines(self, pending: bytes) -> bytes:
-        for _ in range(EMPTY_LINES):
-            if pending[:2] == b"\r\n":
-                pending = pending[2:]
+        while pending[:2] == b"\r\n" and self._skipped < EMPTY_LINES:
+            self._skipped += 1
+            pending = pending[2:]
         self.pending = pending
         if pending[:2] == b"\r\n":
             raise Refusal(400, f"more than {EMPTY_LINES} empty lines before a request line")

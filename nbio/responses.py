@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Final, NamedTuple, TypeAlias
 
+from nbio.chunked import FORBIDDEN
 from nbio.errors import NbioError
-from nbio.heads import TOKEN
+from nbio.heads import TOKEN, RequestHead, options
 
 RawHeaders: TypeAlias = Iterable[tuple[bytes, bytes]]
 
@@ -39,6 +40,8 @@ _OURS: Final = frozenset(
 # Of these the server's value gives way to the application's.
 _ALWAYS: Final = frozenset([b"date", b"server"])
 _NAME: Final = re.compile(TOKEN)
+# What no field value holds (RFC 9110, 5.5), given that the lines of the head end in CR LF.
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _KNOWN_NAMES = 1024
 _plain: set[bytes] = set()
 
@@ -93,15 +96,19 @@ def encode_fields(status: int, headers: RawHeaders) -> Encoded:
         if lower == b"content-length":
             declared = declared_length(value, declared)
         elif lower == b"connection":
-            close = close or b"close" in value.lower()
+            wishes = options([value])
+            close = close or b"close" in wishes
+            # Of an Upgrade field, say. Whether the connection goes on is the server's to tell.
+            if others := [wish for wish in wishes if wish not in (b"close", b"keep-alive")]:
+                parts.append(b"connection: %b\r\n" % b", ".join(others))
         elif lower not in _OURS or lower in _ALWAYS:
             parts.append(b"%b: %b\r\n" % (name, value))
             if lower in _ALWAYS:
                 overrides = (*overrides, lower)
     block = b"".join(parts)
     count = len(parts)
-    if block.count(b"\n") != count or block.count(b"\r") != count or b"\0" in block:
-        raise ResponseError("a field value with CR, LF or NUL would split the response")
+    if block.count(b"\n") != count or block.count(b"\r") != count or _CONTROL.search(block):
+        raise ResponseError("a field value with CR, LF, NUL or the like would split the response")
     return Encoded(block, declared, close, overrides)
 
 
@@ -186,6 +193,34 @@ class Framing:
             end = b"\r\n0\r\n\r\n" if last else b"\r\n"
             return b"%x\r\n%b%b" % (len(data), data, end)
         return b"" if self.kind == NONE else data
+
+    def end(self, trailers: RawHeaders) -> bytes:
+        """What ends the body, with trailers where the framing has room for them.
+
+        Raises ResponseError for what is no trailer, and as `body` for a body that is too short.
+        """
+        encoded = encode_trailers(trailers)
+        if self.kind == CHUNKED:
+            return b"0\r\n%b\r\n" % encoded
+        return self.body(b"", True)
+
+
+def encode_trailers(trailers: RawHeaders) -> bytes:
+    """Encode and check trailer fields. Raises ResponseError."""
+    parts: list[bytes] = []
+    for name, value in trailers:
+        lower = check_name(name)
+        if lower in FORBIDDEN:
+            raise ResponseError(f"{lower.decode()} means nothing after the body: send it before")
+        if b"\r" in value or b"\n" in value or _CONTROL.search(value):
+            raise ResponseError("a trailer's value with CR, LF, NUL or the like would split it")
+        parts.append(b"%b: %b\r\n" % (lower, value))
+    return b"".join(parts)
+
+
+def wants_trailers(head: RequestHead) -> bool:
+    """Whether the client said that it takes trailers (`TE: trailers`; RFC 9110, 6.5.1)."""
+    return b"trailers" in options([value for name, value in head.headers if name == b"te"])
 
 
 def declared_length(value: bytes, before: int) -> int:

@@ -54,7 +54,7 @@ GOOD = [
     (b"1\r\na\r\n2\r\nbc\r\n00\r\n\r\n", b"abc"),
     (b"A\r\n0123456789\r\n0\r\n\r\n", b"0123456789"),
     (b"a\r\n0123456789\r\n0\r\n\r\n", b"0123456789"),
-    (b"0000000000000001\r\na\r\n0\r\n\r\n", b"a"),
+    (b"00000000000000000000001\r\na\r\n0\r\n\r\n", b"a"),
     (b"4\r\n\r\n\r\n\r\n0\r\n\r\n", b"\r\n\r\n"),
     (b"1;a\r\nx\r\n0;b\r\n\r\n", b"x"),
     (b'1;a=b;c="d e;\\"f"\r\nx\r\n0\r\n\r\n', b"x"),
@@ -71,7 +71,6 @@ BAD = [
     (b" 1\r\n", 400),
     (b"1 \r\n", 400),
     (b"1_0\r\n", 400),
-    (b"00000000000000001\r\n", 400),
     (b"fffffffffffffffff\r\n", 400),
     (b"1\nx\r\n", 400),
     (b"1\rx\r\n", 400),
@@ -124,8 +123,10 @@ def test_the_limit_is_noticed_with_the_size() -> None:
 
 
 def test_trailers_are_kept_apart() -> None:
+    _, decoder, _ = decode(b"0\r\nDigest: x \r\nHost: evil\r\n\r")
+    assert decoder.trailers == [], "not yet"
     _, decoder, _ = decode(b"0\r\nDigest: x \r\nHost: evil\r\n\r\n")
-    assert decoder.trailers == [(b"digest", b"x"), (b"host", b"evil")]
+    assert decoder.trailers == [(b"digest", b"x")], "and none that only makes sense in a head"
 
 
 @given(st.lists(st.binary(min_size=1, max_size=40), max_size=8), st.data())
