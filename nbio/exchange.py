@@ -12,7 +12,14 @@ from typing import Any, Protocol, TypeAlias
 from nbio.body import BodyReader
 from nbio.files import FilePart
 from nbio.heads import RequestHead
-from nbio.responses import CONTINUE, LENGTH, Framing, RawHeaders, ResponseError
+from nbio.responses import (
+    CONTINUE,
+    LENGTH,
+    Framing,
+    RawHeaders,
+    ResponseError,
+    wants_trailers,
+)
 
 logger = logging.getLogger("nbio")
 
@@ -192,6 +199,17 @@ class Exchange:
         finally:
             part.close()
         self.finish()
+
+    def send_trailers(self, trailers: RawHeaders) -> None:
+        """End a body that has begun, with trailers if the client takes them; then `finish`.
+
+        Raises ResponseError for what can't be a trailer.
+        """
+        framing = self.framing
+        assert framing is not None, "trailers follow a start"
+        end = framing.end(trailers if wants_trailers(self.head) else ())
+        if end:
+            self.wire.write(end)
 
     def finish(self) -> None:
         """The response is complete: nobody reads the body any more, unless it was detached."""

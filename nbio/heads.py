@@ -183,7 +183,10 @@ class HeadParser:
         name = self._methods.get(method)
         if name is None:
             # llhttp knew it, so these can't be many.
-            name = self._methods[method] = method.decode()
+            name = method.decode()
+            if method != b"TRACE":
+                # Whose fields are looked at each time: they may not announce content.
+                self._methods[method] = name
         request = RequestHead(name, path, query, _VERSIONS[version], headers)
         special = self._special
         if len(special) == 1 and special[0][0] == b"host" and version == b"1.1":
