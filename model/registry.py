@@ -10,6 +10,7 @@ from functools import partial
 
 from model.final import final
 from model.history import CONFIGURATIONS, DESIGNS, historic
+from model.live import live
 from nbio.verify.expr import ModelError
 from nbio.verify.spec import Model, Property
 
@@ -25,7 +26,7 @@ def _historic() -> dict[str, Factory]:
     return found
 
 
-MODELS: dict[str, Factory] = {**_historic(), "final": final}
+MODELS: dict[str, Factory] = {**_historic(), "final": final, "final-live": live}
 """Name -> factory; its integer keyword parameters are the constants that can be set."""
 
 SAID = (

@@ -11,9 +11,10 @@ import re
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -139,4 +140,22 @@ def _row(claim: claims.Claim, verdict: Verdict, told: tuple[str, ...], seconds: 
 def agreement(model: Model) -> list[str]:
     """Explore a model with both; where they disagree."""
     export = exported(model)
-    return differences(check(model, traces=False), export, judge(export.text))
+    return differences(check(model, traces=False), export, _judged_once(export.text))
+
+
+_judging = threading.Lock()
+_JUDGED: dict[str, Future[Judged]] = {}
+
+
+def _judged_once(promela: str) -> Judged:
+    """As :func:`judge`. Models that differ in fairness only are one to SPIN, and asked once."""
+    body = promela.partition("\n")[2]
+    with _judging:
+        known = _JUDGED.get(body)
+        future: Future[Judged] = known or _JUDGED.setdefault(body, Future())
+    if known is None:
+        try:
+            future.set_result(judge(promela))
+        except BaseException as error:
+            future.set_exception(error)
+    return future.result()
