@@ -35,6 +35,7 @@ if importlib.util.find_spec("numpy") is not None:
     from nbio.verify.machine import Applied, Event, Machine, Rule
     from nbio.verify.outputs import assert_confirmed
     from nbio.verify.program import Program, State
+    from nbio.verify.quantifiers import lookup, total
     from nbio.verify.report import render
     from nbio.verify.runs import Trace, TraceStep, rerun, shortest_trace
     from nbio.verify.spec import (
@@ -99,6 +100,7 @@ __all__ = [
     "forall",
     "implies",
     "ite",
+    "lookup",
     "maximum",
     "member",
     "minimum",
@@ -106,4 +108,5 @@ __all__ = [
     "rerun",
     "shortest_trace",
     "sum_of",
+    "total",
 ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 from nbio.verify.expr import (
     BoolExpr,
@@ -110,3 +111,32 @@ class BoolArray(_Array):
     def __getitem__(self, key: IntLike | tuple[IntLike, ...]) -> BoolExpr:
         v = self.variable
         return select_bool(v.name, v.size, self._flat(key))
+
+
+def first_in(lo: int, hi: int) -> int:
+    """0, or the end of the range that is nearest to it."""
+    return min(max(0, lo), hi)
+
+
+def members_of(kind: type[IntEnum]) -> tuple[int, int, dict[int, str]]:
+    """Least and greatest value of an enum, and its members' names."""
+    values = sorted(map(int, kind))
+    return values[0], values[-1], {int(m): m.name for m in kind}
+
+
+def shape_of(over: Index | tuple[Index, ...]) -> tuple[tuple[Index, ...], int]:
+    """An array's indices, and how many cells it has."""
+    indices = over if isinstance(over, tuple) else (over,)
+    size = 1
+    for index in indices:
+        size *= index.size
+    return indices, size
+
+
+def starts_of(
+    init: int | Sequence[int], choices: Sequence[int], size: int
+) -> tuple[tuple[int, ...], ...]:
+    """What each cell may be at first."""
+    if choices:
+        return (tuple(map(int, choices)),) * size
+    return ((int(init),),) * size if isinstance(init, int) else tuple((int(c),) for c in init)

@@ -121,7 +121,7 @@ class IntExpr(Expr):
 
 
 class BoolExpr(Expr):
-    """A truth-valued node. Connectives are ``&``, ``|``, ``~`` and :func:`implies`."""
+    """A truth-valued node. Connectives are ``&``, ``|``, ``^``, ``~`` and :func:`implies`."""
 
     __slots__ = ()
 
@@ -143,6 +143,12 @@ class BoolExpr(Expr):
         if self.op == "not":
             return as_bool(self.args[0])
         return _bool("not", (self,))
+
+    def __xor__(self, other: BoolLike) -> BoolExpr:
+        return self != other
+
+    def __rxor__(self, other: BoolLike) -> BoolExpr:
+        return self != other
 
     # As for IntExpr: a node is built where object promises a bool.
     def __eq__(self, other: BoolLike) -> BoolExpr:  # type: ignore[override]
@@ -269,6 +275,8 @@ def _arith(op: str, a: IntExpr, b: IntExpr) -> IntExpr:
         return integer(fold(a.lo, b.lo))
     if op in ("add", "sub") and b.op == "int" and b.lo == 0:
         return a
+    if op == "add" and a.op == "int" and a.lo == 0:
+        return b
     if op == "sub":
         return _node(IntExpr, op, (a, b), (), (a.lo - b.hi, a.hi - b.lo))
     ends = [fold(x, y) for x in (a.lo, a.hi) for y in (b.lo, b.hi)]

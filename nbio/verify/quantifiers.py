@@ -104,3 +104,12 @@ def total(parts: Sequence[BoolLike]) -> IntExpr:
     for part in parts:
         result = result + ite(part, 1, 0)
     return result
+
+
+def lookup(values: Sequence[IntLike], at: IntLike) -> IntExpr:
+    """``values[at]`` of a fixed table; outside it, the nearest one."""
+    place = integer(at)
+    result = integer(values[-1])
+    for k in range(len(values) - 2, -1, -1):
+        result = ite(place <= k, values[k], result)
+    return result

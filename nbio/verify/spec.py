@@ -26,7 +26,16 @@ from enum import IntEnum
 from typing import Final, TypeVar
 
 from nbio.verify.collections import ArrayOf, Bag, Queue, SetOf
-from nbio.verify.declared import BoolArray, Index, IntArray, Variable
+from nbio.verify.declared import (
+    BoolArray,
+    Index,
+    IntArray,
+    Variable,
+    first_in,
+    members_of,
+    shape_of,
+    starts_of,
+)
 from nbio.verify.expr import (
     FALSE,
     TRUE,
@@ -119,21 +128,29 @@ class Model:
         return v
 
     def integer(
-        self, name: str, lo: int, hi: int, init: int | None = None, *, choices: Sequence[int] = ()
+        self,
+        name: str,
+        lo: int,
+        hi: int,
+        init: int | None = None,
+        *,
+        choices: Sequence[int] = (),
+        holds: Index | None = None,
     ) -> IntExpr:
-        """A bounded integer, at first ``init`` (0, or the least where 0 is out of range).
+        """A bounded integer, at first ``init`` (0, or the end of the range that is nearest to it).
 
-        ``choices`` gives several start values: one initial state each.
+        ``choices`` gives several start values: one initial state each. ``holds`` says that its
+        values are members of that index.
         """
-        first = tuple(choices) or (_first(lo, hi) if init is None else init,)
-        self._declare(Variable(name, 1, lo, hi, (first,), truth=False))
+        first = tuple(choices) or (first_in(lo, hi) if init is None else init,)
+        self._declare(Variable(name, 1, lo, hi, (first,), truth=False, holds=holds))
         return int_var(name, lo, hi)
 
     def enum(
         self, name: str, kind: type[IntEnum], init: IntEnum, *, choices: Sequence[IntEnum] = ()
     ) -> IntExpr:
         """A variable over the members of an IntEnum."""
-        lo, hi, labels = _members(kind)
+        lo, hi, labels = members_of(kind)
         first = tuple(map(int, choices)) or (int(init),)
         self._declare(Variable(name, 1, lo, hi, (first,), truth=False, labels=labels))
         return int_var(name, lo, hi)
@@ -163,8 +180,8 @@ class Model:
         that index; a ``hidden`` variable (a program counter, a local) is part of the state like any
         other, but stories don't mention it; ``labels`` names some of the values there.
         """
-        indices, size = _shape(over)
-        first = _starts(_first(lo, hi) if init is None else init, choices, size)
+        indices, size = shape_of(over)
+        first = starts_of(first_in(lo, hi) if init is None else init, choices, size)
         v = Variable(name, size, lo, hi, first, False, labels, indices, holds, hidden)
         return IntArray(self._declare(v))
 
@@ -178,8 +195,8 @@ class Model:
         choices: Sequence[IntEnum] = (),
     ) -> IntArray:
         """An array over the members of an IntEnum."""
-        (indices, size), (lo, hi, labels) = _shape(over), _members(kind)
-        first = _starts(init, choices, size)
+        (indices, size), (lo, hi, labels) = shape_of(over), members_of(kind)
+        first = starts_of(init, choices, size)
         return IntArray(self._declare(Variable(name, size, lo, hi, first, False, labels, indices)))
 
     def booleans(
@@ -191,8 +208,8 @@ class Model:
         choices: Sequence[bool] = (),
     ) -> BoolArray:
         """An array of truth values."""
-        indices, size = _shape(over)
-        first = _starts(init, choices, size)
+        indices, size = shape_of(over)
+        first = starts_of(init, choices, size)
         return BoolArray(self._declare(Variable(name, size, 0, 1, first, True, over=indices)))
 
     def set(self, name: str, of: Index, *, choices: Sequence[bool] = ()) -> SetOf:
@@ -208,7 +225,7 @@ class Model:
         choices: Sequence[bool] = (),
     ) -> ArrayOf[SetOf]:
         """A set for each member of an index (or of several)."""
-        indices, _ = _shape(over)
+        indices, _ = shape_of(over)
         cells = self.booleans(name, (*indices, of), choices=choices)
         return ArrayOf(name, len(indices), lambda keys: SetOf(cells, keys, of))
 
@@ -220,7 +237,7 @@ class Model:
         self, name: str, over: Index | tuple[Index, ...], of: Index, most: int
     ) -> ArrayOf[Bag]:
         """A bag for each member of an index (or of several)."""
-        indices, _ = _shape(over)
+        indices, _ = shape_of(over)
         cells = self.integers(name, (*indices, of), 0, most)
         return ArrayOf(name, len(indices), lambda keys: Bag(cells, keys, of))
 
@@ -232,7 +249,7 @@ class Model:
         self, name: str, over: Index | tuple[Index, ...], of: Index, most: int
     ) -> ArrayOf[Queue]:
         """A queue for each member of an index (or of several)."""
-        indices, _ = _shape(over)
+        indices, _ = shape_of(over)
         cells = self._places(name, indices, of, most)
         return ArrayOf(name, len(indices), lambda keys: Queue(cells, keys, of, most))
 
@@ -294,7 +311,9 @@ class Model:
     ) -> None:
         """The plain form of :meth:`action`, for actions made in a loop."""
         place = caller()
-        wanted = list(inspect.signature(body).parameters)[1:]
+        # What has a default is the author's own: `lambda do, k=k: ...` in a loop.
+        takes = list(inspect.signature(body).parameters.values())[1:]
+        wanted = [p.name for p in takes if p.default is p.empty]
         if wanted != list(params):
             raise ModelError(
                 f"{place}: action {name} takes {wanted} but is declared over {list(params)}"
@@ -350,32 +369,6 @@ class Model:
 
 
 _MOST_MEMBERS: Final = 16
-
-
-def _first(lo: int, hi: int) -> int:
-    return min(max(0, lo), hi)
-
-
-def _members(kind: type[IntEnum]) -> tuple[int, int, dict[int, str]]:
-    values = sorted(map(int, kind))
-    return values[0], values[-1], {int(m): m.name for m in kind}
-
-
-def _shape(over: Index | tuple[Index, ...]) -> tuple[tuple[Index, ...], int]:
-    indices = over if isinstance(over, tuple) else (over,)
-    size = 1
-    for index in indices:
-        size *= index.size
-    return indices, size
-
-
-def _starts(
-    init: int | Sequence[int], choices: Sequence[int], size: int
-) -> tuple[tuple[int, ...], ...]:
-    """What each cell may be at first."""
-    if choices:
-        return (tuple(map(int, choices)),) * size
-    return ((int(init),),) * size if isinstance(init, int) else tuple((int(c),) for c in init)
 
 
 __all__: Final = [

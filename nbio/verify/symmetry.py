@@ -267,7 +267,19 @@ class _Proof:
         if example is not None:
             raise SymmetryError(
                 f"{what} tells members of {self.index.name} apart ({self.renaming}){example}"
+                f"{self._hint()}"
             )
+
+    def _hint(self) -> str:
+        """The usual reason: a variable whose values are members, and nobody said so."""
+        unsaid = [
+            v.name
+            for v in self.program.model.variables.values()
+            if not v.truth and v.holds is None and v.labels is None and v.lo == 0
+            if v.hi in (self.index.size - 1, self.index.size)
+        ]
+        names = ", ".join(unsaid)
+        return f"; if {names} holds members of it, say holds={self.index.name}" if unsaid else ""
 
     def _differs(self, same: BoolExpr) -> str | None:
         """A state in which it does not hold, in words; None where Z3 shows that there is none."""
