@@ -154,19 +154,25 @@ class Exchange:
         ResponseError, and has sent nothing then, for what makes no response.
         """
         head = self.head
-        framing = Framing(head.keep_alive and not head.expects and self.wire.may_persist(last))
+        wire = self.wire
+        keep = head.keep_alive and not head.expects and wire.may_persist(last)
+        framing = Framing(keep)
         if last:
             size = len(data)
-        block = framing.head(
-            status, headers, size, head.method, head.version, self.wire.common_fields()
-        )
+            if keep and size <= JOIN and head.version == "1.1" and head.method != "HEAD":
+                whole = framing.whole(status, headers, data, wire.common_fields())
+                if whole:
+                    self.framing = framing
+                    wire.write(whole)
+                    return
+        block = framing.head(status, headers, size, head.method, head.version, wire.common_fields())
         payload = framing.body(data, last)
         self.framing = framing
         if len(payload) <= JOIN:
-            self.wire.write(block + payload)
+            wire.write(block + payload)
         else:
-            self.wire.write(block)
-            self.wire.write(payload)
+            wire.write(block)
+            wire.write(payload)
 
     def send_piece(self, data: bytes, *, last: bool) -> None:
         """Send another piece of the body. The response has started."""
