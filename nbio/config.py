@@ -90,6 +90,22 @@ class Config:
         float, Doc("timeouts", "time for requests to finish at shutdown, before they are cut off")
     ] = 10.0
 
+    ws_max_size: Annotated[int, Doc("websocket", "length of a message (close code 1009)")] = (
+        16 * MIB
+    )
+    ws_max_queue: Annotated[
+        int, Doc("websocket", "messages to receive before the application asks for them")
+    ] = 32
+    ws_ping_interval: Annotated[
+        float, Doc("websocket", "time between pings that keep the connection alive; 0: none")
+    ] = 20.0
+    ws_ping_timeout: Annotated[
+        float, Doc("websocket", "time after a ping for anything to come back (close code 1011)")
+    ] = 20.0
+    ws_per_message_deflate: Annotated[
+        bool, Doc("websocket", "compress messages where the client can")
+    ] = True
+
     block_size: Annotated[int, Doc("pool", "size of a pooled body block")] = 64 * KIB
     max_blocks: Annotated[int, Doc("pool", "body blocks in use at once")] = 16384
     max_idle_blocks: Annotated[int, Doc("pool", "body blocks kept for reuse")] = 256
@@ -120,6 +136,7 @@ _MAY_BE_ZERO = frozenset(["port", "max_body", "max_idle_blocks", "low_water", "b
     "max_drain",
     "linger_timeout",
     "shutdown_timeout",
+    "ws_ping_interval",
 }
 CHOICES: dict[str, tuple[str, ...]] = {
     "interface": ("auto", "asgi", "wsgi", "native"),

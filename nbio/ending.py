@@ -1,5 +1,6 @@
 """How a connection waits and ends: pauses, deadlines, refusals, and closing without a loss."""
 
+import asyncio
 import socket
 import struct
 from typing import Final
@@ -106,6 +107,17 @@ class Ending(Sending):
         self._dropped += nbytes
         if self._dropped > self._hub.config.max_drain * 4:
             self._transport.abort()
+
+    def upgrade(self, response: bytes) -> tuple[Hub, asyncio.Transport, bytes]:
+        """Answer with `response`, and give the transport away, with what came after the head."""
+        self._flush()
+        self._transport.write(response)
+        self.exchange = None
+        self._lingering = True
+        pending, self._receiver.pending = self._receiver.pending, b""
+        self._resume()
+        self._hub.connections.discard(self)
+        return self._hub, self._transport, pending
 
     # Time.
 

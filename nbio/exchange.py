@@ -7,7 +7,7 @@ is the small `Wire` below, so an exchange can be tested without a socket.
 import asyncio
 import logging
 from collections.abc import Awaitable
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from nbio.body import BodyReader
 from nbio.files import FilePart
@@ -20,6 +20,9 @@ from nbio.responses import (
     ResponseError,
     wants_trailers,
 )
+
+if TYPE_CHECKING:
+    from nbio.hub import Hub
 
 logger = logging.getLogger("nbio")
 
@@ -76,6 +79,9 @@ class Wire(Protocol):
 
     async def send_file(self, part: FilePart) -> bool:
         """Send the bytes of a file; return False when the client went before it had them."""
+
+    def upgrade(self, response: bytes) -> "tuple[Hub, asyncio.Transport, bytes]":
+        """Answer with `response`, and give the transport away, with what came after the head."""
 
     def common_fields(self) -> bytes:
         """The fields every response has."""
@@ -259,11 +265,10 @@ class Exchange:
 
     def _crashed(self, error: BaseException) -> None:
         name = f"{self.head.method} {self.head.path.decode('ascii')}"
-        if self.disconnected and isinstance(error, Exception):
+        if self.disconnected or isinstance(error, ClientDisconnected):
             # Most often a send or read that failed because of it.
             logger.debug("%s: %r after the client was gone", name, error)
-            return
-        if isinstance(error, Exception):
+        elif isinstance(error, Exception):
             logger.error("%s: the application raised", name, exc_info=error)
         self._give_up()
 

@@ -224,6 +224,8 @@ def tick_length(config: Config) -> float:
         config.body_timeout,
         config.write_timeout,
         config.linger_timeout or 1.0,
+        config.ws_ping_interval or 1.0,
+        config.ws_ping_timeout,
     )
     return max(0.01, min(0.5, shortest / 4))
 
