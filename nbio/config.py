@@ -44,6 +44,9 @@ class Config:
     threads: Annotated[
         int, Doc("server", "worker threads for WSGI and for synchronous native handlers")
     ] = 32
+    ws_per_message_deflate: Annotated[
+        bool, Doc("server", "compress WebSocket messages where the client can")
+    ] = True
 
     max_connections: Annotated[int, Doc("limits", "connections at once; more are answered 503")] = (
         16384
@@ -67,6 +70,12 @@ class Config:
             "bytes of an unread body to receive to keep the connection",
         ),
     ] = 256 * KIB
+    ws_max_size: Annotated[int, Doc("limits", "length of a WebSocket message (code 1009)")] = (
+        16 * MIB
+    )
+    ws_max_queue: Annotated[
+        int, Doc("limits", "WebSocket messages to take in before they are asked for")
+    ] = 32
 
     head_timeout: Annotated[float, Doc("timeouts", "time for a request head to arrive (408)")] = (
         10.0
@@ -89,22 +98,12 @@ class Config:
     shutdown_timeout: Annotated[
         float, Doc("timeouts", "time for requests to finish at shutdown, before they are cut off")
     ] = 10.0
-
-    ws_max_size: Annotated[int, Doc("websocket", "length of a message (close code 1009)")] = (
-        16 * MIB
-    )
-    ws_max_queue: Annotated[
-        int, Doc("websocket", "messages to receive before the application asks for them")
-    ] = 32
     ws_ping_interval: Annotated[
-        float, Doc("websocket", "time between pings that keep the connection alive; 0: none")
+        float, Doc("timeouts", "time between pings of a WebSocket; 0: none")
     ] = 20.0
     ws_ping_timeout: Annotated[
-        float, Doc("websocket", "time after a ping for anything to come back (close code 1011)")
+        float, Doc("timeouts", "time after it for anything to come back (code 1011)")
     ] = 20.0
-    ws_per_message_deflate: Annotated[
-        bool, Doc("websocket", "compress messages where the client can")
-    ] = True
 
     block_size: Annotated[int, Doc("pool", "size of a pooled body block")] = 64 * KIB
     max_blocks: Annotated[int, Doc("pool", "body blocks in use at once")] = 16384
