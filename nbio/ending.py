@@ -1,6 +1,6 @@
 """How a connection waits and ends: pauses, deadlines, refusals, and closing without a loss."""
 
-import asyncio
+import select
 import socket
 import struct
 from typing import Final
@@ -104,20 +104,23 @@ class Ending(Sending):
                 self._transport.write_eof()
 
     def _discard(self, nbytes: int) -> None:
+        """Throw away what comes after the last response, and after a while not even that.
+
+        A client that reads while it sends gets the response in either case; a reset by now could
+        take it away.
+        """
         self._dropped += nbytes
         if self._dropped > self._hub.config.max_drain * 4:
-            self._transport.abort()
+            self._pause()
 
-    def upgrade(self, response: bytes) -> tuple[Hub, asyncio.Transport, bytes]:
-        """Answer with `response`, and give the transport away, with what came after the head."""
-        self._flush()
-        self._transport.write(response)
-        self.exchange = None
-        self._lingering = True
-        pending, self._receiver.pending = self._receiver.pending, b""
-        self._resume()
-        self._hub.connections.discard(self)
-        return self._hub, self._transport, pending
+    def _readable(self) -> bool:
+        """Whether bytes that the loop hasn't read yet are waiting in the kernel."""
+        sock = self._transport.get_extra_info("socket")
+        if sock is None or sock.fileno() < 0:
+            return False
+        poll = select.poll()
+        poll.register(sock.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     # Time.
 

@@ -7,7 +7,7 @@ is the small `Wire` below, so an exchange can be tested without a socket.
 import asyncio
 import logging
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from nbio.body import BodyReader
 from nbio.files import FilePart
@@ -20,9 +20,6 @@ from nbio.responses import (
     ResponseError,
     wants_trailers,
 )
-
-if TYPE_CHECKING:
-    from nbio.hub import Hub
 
 logger = logging.getLogger("nbio")
 
@@ -79,9 +76,6 @@ class Wire(Protocol):
 
     async def send_file(self, part: FilePart) -> bool:
         """Send the bytes of a file; return False when the client went before it had them."""
-
-    def upgrade(self, response: bytes) -> "tuple[Hub, asyncio.Transport, bytes]":
-        """Answer with `response`, and give the transport away, with what came after the head."""
 
     def common_fields(self) -> bytes:
         """The fields every response has."""
@@ -160,25 +154,19 @@ class Exchange:
         ResponseError, and has sent nothing then, for what makes no response.
         """
         head = self.head
-        wire = self.wire
-        keep = head.keep_alive and not head.expects and wire.may_persist(last)
-        framing = Framing(keep)
+        framing = Framing(head.keep_alive and not head.expects and self.wire.may_persist(last))
         if last:
             size = len(data)
-            if keep and size <= JOIN and head.version == "1.1" and head.method != "HEAD":
-                whole = framing.whole(status, headers, data, wire.common_fields())
-                if whole:
-                    self.framing = framing
-                    wire.write(whole)
-                    return
-        block = framing.head(status, headers, size, head.method, head.version, wire.common_fields())
+        block = framing.head(
+            status, headers, size, head.method, head.version, self.wire.common_fields()
+        )
         payload = framing.body(data, last)
         self.framing = framing
         if len(payload) <= JOIN:
-            wire.write(block + payload)
+            self.wire.write(block + payload)
         else:
-            wire.write(block)
-            wire.write(payload)
+            self.wire.write(block)
+            self.wire.write(payload)
 
     def send_piece(self, data: bytes, *, last: bool) -> None:
         """Send another piece of the body. The response has started."""
@@ -263,21 +251,31 @@ class Exchange:
 
     # What applications do wrong.
 
+    def timed_out(self) -> None:
+        """The application has had its time: answer for it, unless its response has begun."""
+        if self.framing is not None or self.disconnected:
+            return
+        logger.error("%s: the application didn't answer in time", self._name())
+        self.lost()
+        self.wire.refuse(503, "the application didn't answer in time")
+        if self.task is not None:
+            self.task.cancel()
+
+    def _name(self) -> str:
+        return f"{self.head.method} {self.head.path.decode('ascii')}"
+
     def _crashed(self, error: BaseException) -> None:
-        name = f"{self.head.method} {self.head.path.decode('ascii')}"
-        if self.disconnected or isinstance(error, ClientDisconnected):
+        name = self._name()
+        if self.disconnected and isinstance(error, Exception):
             # Most often a send or read that failed because of it.
             logger.debug("%s: %r after the client was gone", name, error)
-        elif isinstance(error, Exception):
+            return
+        if isinstance(error, Exception):
             logger.error("%s: the application raised", name, exc_info=error)
         self._give_up()
 
     def _left_unanswered(self) -> None:
-        logger.error(
-            "%s %s: the application returned without a complete response",
-            self.head.method,
-            self.head.path.decode("ascii"),
-        )
+        logger.error("%s: the application returned without a complete response", self._name())
         self._give_up()
 
     def _give_up(self) -> None:

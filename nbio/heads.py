@@ -44,7 +44,6 @@ class RequestHead:
         "query",
         "trailers",
         "version",
-        "websocket",
     )
 
     def __init__(
@@ -67,8 +66,6 @@ class RequestHead:
         # Whether the client waits for a 100 (Continue) before it sends the body.
         self.expects = False
         self.keep_alive = version == "1.1"
-        # Whether it asks to go on as a WebSocket, which a server may ignore.
-        self.websocket = False
 
     def again(self, method: str, path: bytes, query: bytes) -> "RequestHead":
         """Another request with the same fields; its list is its own."""
@@ -111,6 +108,8 @@ _SPECIAL: Final = frozenset(
 _LENGTH: Final = re.compile(rb"[0-9]+")
 _ORIGIN: Final = re.compile(rb"/" + PATH + rb"(?:\?" + QUERY + rb")?")
 _VERSIONS: Final = {b"1.1": "1.1", b"1.0": "1.0"}
+
+NO_CONNECT: Final = "CONNECT is for proxies"
 
 _KNOWN = 512
 _KNOWN_SIZE = 2048
@@ -187,6 +186,8 @@ class HeadParser:
         if name is None:
             # llhttp knew it, so these can't be many.
             name = method.decode()
+            if method == b"CONNECT":
+                raise Refusal(501, NO_CONNECT)
             if method != b"TRACE":
                 # Whose fields are looked at each time: they may not announce content.
                 self._methods[method] = name
@@ -236,7 +237,7 @@ class HeadParser:
         if major != b"1":
             raise Refusal(505, f"HTTP/{major.decode()} isn't served here, only HTTP/1")
         if method == b"CONNECT":
-            raise Refusal(501, "CONNECT is for proxies")
+            raise Refusal(501, NO_CONNECT)
         version = b"1.0" if minor == b"0" else b"1.1"
         authority = b""
         if target != b"*" or method != b"OPTIONS":
@@ -269,9 +270,6 @@ class HeadParser:
                 if set(options([value])) - {b"100-continue"}:
                     raise Refusal(417, "the only expectation that is met is 100-continue")
                 request.expects = request.expects or (value != b"" and request.version == "1.1")
-            elif name == b"upgrade" and b"websocket" in options([value]):
-                asks = b"upgrade" in options([v for n, v in special if n == b"connection"])
-                request.websocket = asks and request.version == "1.1" and request.method == "GET"
         if hosts > 1 or (hosts == 0 and request.version == "1.1"):
             raise Refusal(400, "a request has one Host field")
         if coding is not None:
@@ -297,11 +295,14 @@ class HeadParser:
 
 def objection(error: Exception) -> Refusal:
     """What llhttp objects to, as a status."""
-    if isinstance(error, httptools.HttpParserInvalidMethodError):
+    why = str(error)
+    # Methods of RTSP and the like, which llhttp knows, aren't known to HTTP.
+    odd = "Invalid method" in why or "Connection Preface" in why
+    if odd or isinstance(error, httptools.HttpParserInvalidMethodError):
         return Refusal(501, "the method isn't known")
-    if "overflow" in str(error):
+    if "overflow" in why:
         return Refusal(413, "the Content-Length is beyond any limit")
-    return Refusal(400, f"malformed head: {error}")
+    return Refusal(400, f"malformed head: {why}")
 
 
 def check_coding(value: bytes, version: str) -> None:

@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import contextvars
-import sys
+import os
+import socket
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Iterable
 from email.utils import formatdate
-from typing import Any, Protocol
+from typing import Protocol
 
 from nbio.blocks import BlockPool
 from nbio.body import BodyReader
@@ -45,6 +46,13 @@ class Site(Protocol):
         /,
     ) -> Exchange:
         """Make the exchange for a request."""
+
+
+class Listening(Protocol):
+    """A listening socket, as a loop shows it."""
+
+    def fileno(self) -> int:
+        """Its descriptor."""
 
 
 class Timed(Protocol):
@@ -98,13 +106,14 @@ class Hub:
         self.context = contextvars.copy_context()
         self.connections: set[Timed] = set()
         self.running: set[Exchange] = set()
+        # Requests whose application has so much time, with when that is over; in that order.
+        self.patience = config.app_timeout
+        self.overdue: dict[Exchange, float] = {}
         self.closing = False
         # At shutdown: nothing is under way any more, or it was waited for long enough.
         self.enough = asyncio.Event()
         # Coarse: deadlines are compared with it, nothing is measured by it.
         self.now = loop.time()
-        # When a connection that becomes idle now has been so for too long.
-        self.idle_deadline = self.now + config.idle_timeout
         self.common = b""
         self.requests = 0
         self._second = 0
@@ -154,26 +163,11 @@ class Hub:
         self.connections.discard(connection)
         self._check_empty()
 
-    def start_eagerly(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
-        """Make a task of it that has begun already; a real one, as `current_task` sees it.
-
-        Not within another task. A loop with a task factory of its own has its say. None when
-        the coroutine's end is to be the loop's too.
-        """
-        loop = self.loop
-        context = self.context.copy()
-        if sys.version_info < (3, 12) or loop.get_task_factory() is not None:
-            return loop.create_task(coroutine, context=context)
-        try:
-            return asyncio.Task(coroutine, loop=loop, context=context, eager_start=True)
-        except (SystemExit, KeyboardInterrupt) as error:
-            # Out of the loop, as from any task's step; not into the transport that called us.
-            loop.call_soon(again, error)
-            return None
-
     def ended(self, exchange: Exchange) -> None:
         """Nothing of the application's runs for this exchange any more."""
         self.running.discard(exchange)
+        if self.overdue:
+            self.overdue.pop(exchange, None)
         if self.closing:
             self._check_empty()
 
@@ -199,7 +193,6 @@ class Hub:
     def _tick(self) -> None:
         """One timer for all deadlines of all connections."""
         self.now = now = self.loop.time()
-        self.idle_deadline = now + self.config.idle_timeout
         self._timer = self.loop.call_at(now + self._step, self._tick)
         second = int(time.time())
         if second != self._second:
@@ -208,12 +201,37 @@ class Hub:
         late = [connection for connection in self.connections if connection.deadline <= now]
         for connection in late:
             connection.timed_out(now)
+        if self.overdue:
+            self._give_up_late(now)
         self.pool.drain()
 
+    def _give_up_late(self, now: float) -> None:
+        """Answer for the applications that have had their time."""
+        late = [exchange for exchange, end in self.overdue.items() if end <= now]
+        for exchange in late:
+            del self.overdue[exchange]
+            exchange.timed_out()
 
-def again(error: BaseException) -> None:
-    """Raise what was caught."""
-    raise error
+
+async def accept_queued(
+    loop: asyncio.AbstractEventLoop,
+    sockets: Iterable[Listening],
+    factory: Callable[[], asyncio.BaseProtocol],
+) -> None:
+    """Accept the connections that the kernel holds for these sockets, before they are closed.
+
+    Closing a socket resets the connections in its queue, and with them requests that were sent
+    before the server knew that it would end.
+    """
+    for listening in sockets:
+        # A duplicate, since not every loop's sockets can be asked to accept.
+        with socket.socket(fileno=os.dup(listening.fileno())) as own:
+            own.setblocking(False)
+            with contextlib.suppress(OSError):
+                while True:
+                    accepted, _ = own.accept()
+                    accepted.setblocking(False)
+                    await loop.connect_accepted_socket(factory, accepted)
 
 
 def tick_length(config: Config) -> float:
@@ -224,8 +242,7 @@ def tick_length(config: Config) -> float:
         config.body_timeout,
         config.write_timeout,
         config.linger_timeout or 1.0,
-        config.ws_ping_interval or 1.0,
-        config.ws_ping_timeout,
+        config.app_timeout or 1.0,
     )
     return max(0.01, min(0.5, shortest / 4))
 

@@ -69,6 +69,11 @@ class Request:
         return self._headers
 
     @property
+    def trailers(self) -> Headers:
+        """The fields after a chunked body, once it has arrived; empty before, and without any."""
+        return Headers(self._exchange.head.trailers)
+
+    @property
     def body(self) -> BodyReader:
         """The body. A client that waits for a 100 (Continue) is sent one now.
 
@@ -84,10 +89,11 @@ class Response:
     """A response. `str` is sent as UTF-8; an asynchronous iterable of bytes is streamed.
 
     `media_type` is the Content-Type; without it and without such a header text is
-    "text/plain; charset=utf-8", and other bodies have none.
+    "text/plain; charset=utf-8", and other bodies have none. `trailers` is called when a stream
+    has ended, for the fields behind it; they are sent to clients that take them (`TE: trailers`).
     """
 
-    __slots__ = ("body", "headers", "media_type", "status")
+    __slots__ = ("body", "headers", "media_type", "status", "trailers")
 
     def __init__(
         self,
@@ -96,11 +102,13 @@ class Response:
         status: int = 200,
         headers: HeaderItems | None = None,
         media_type: str | None = None,
+        trailers: Callable[[], HeaderItems] | None = None,
     ) -> None:
         self.body = body
         self.status = status
         self.headers = headers
         self.media_type = media_type
+        self.trailers = trailers
 
     def encoded_headers(self) -> RawHeaders:
         """The fields as they are sent."""
@@ -251,10 +259,12 @@ class NativeExchange(Exchange):
         if body is None or isinstance(body, bytes):
             self.send_all(response.status, headers, body or b"")
         else:
-            await self._stream(response.status, headers, body)
+            await self._stream(response, headers, body)
 
-    async def _stream(self, status: int, headers: RawHeaders, body: AsyncIterable[bytes]) -> None:
-        self.start(status, headers, b"", last=False)
+    async def _stream(
+        self, response: Response, headers: RawHeaders, body: AsyncIterable[bytes]
+    ) -> None:
+        self.start(response.status, headers, b"", last=False)
         iterator = aiter(body)
         try:
             async for piece in iterator:
@@ -264,7 +274,10 @@ class NativeExchange(Exchange):
                     self.send_piece(piece, last=False)
                 if self.wire.write_paused:
                     await self.wire.drained()
-            self.send_piece(b"", last=True)
+            if response.trailers is None:
+                self.send_piece(b"", last=True)
+            else:
+                self.send_trailers(encode(response.trailers()))
         finally:
             # `async for` doesn't close what it leaves early.
             close = getattr(iterator, "aclose", None)

@@ -6,7 +6,6 @@ at a time; the next request's head is parsed when the response before it is comp
 """
 
 import asyncio
-import sys
 from typing import Final
 
 from nbio.body import BodyReader
@@ -21,21 +20,23 @@ from nbio.verdicts import body_error, disconnected, verdict
 DIRECT: Final = 16384
 """So many bytes of a body must be missing for the kernel to write into a block of its own."""
 
-NOBODY: Final = Peer(None, None)
+FIRST_REQUEST: Final = 1.0
+"""Seconds that a connection has for the first byte of its first request when the server closes."""
 
-EAGER: Final = sys.version_info >= (3, 12)
-"""Whether tasks can begin before the loop's next turn: most end before it, then."""
+NOBODY: Final = Peer(None, None)
 
 
 class Connection(Ending):
     """One connection of a client."""
 
-    __slots__ = ("_filling", "_head_begun", "_peer")
+    __slots__ = ("_filling", "_fresh", "_head_begun", "_peer")
 
     def __init__(self, hub: Hub) -> None:
         super().__init__(hub)
         self._peer = NOBODY
         self._head_begun = False
+        # Whether there was no request yet.
+        self._fresh = True
         # Whether the last get_buffer lent the spare block.
         self._filling = False
 
@@ -96,7 +97,7 @@ class Connection(Ending):
             self._refuse_body(error)
             return
         if receiver.state == HEAD:
-            self._next_request(EAGER)
+            self._next_request()
         else:
             self._received(pause)
 
@@ -113,12 +114,8 @@ class Connection(Ending):
 
     # Receiving.
 
-    def _next_request(self, eager: bool = False) -> None:
-        """Start the next request, if its head is here. The receiver is at a head.
-
-        Its task begins at once where that is `eager`, else on the loop's next turn: within
-        another task, so that a thousand pipelined requests don't nest a thousand deep.
-        """
+    def _next_request(self) -> None:
+        """Start the next request, if its head is here. The receiver is at a head."""
         hub = self._hub
         receiver = self._receiver
         try:
@@ -130,6 +127,7 @@ class Connection(Ending):
             self._await_head()
             return
         self.deadline = NEVER
+        self._fresh = False
         hub.requests += 1
         body = None
         if receiver.state != COMPLETE:
@@ -140,21 +138,19 @@ class Connection(Ending):
         self.exchange = exchange
         if body is not None and not self._start_body(body):
             return
+        if hub.patience:
+            hub.overdue[exchange] = hub.now + hub.patience
         hub.running.add(exchange)
-        # One that can send a 100 must know its task, so it isn't begun before that is known.
-        if eager and not head.expects:
-            exchange.task = hub.start_eagerly(exchange.run())
-        else:
-            exchange.task = hub.loop.create_task(exchange.run(), context=hub.context.copy())
+        exchange.task = hub.loop.create_task(exchange.run(), context=hub.context.copy())
 
     def _await_head(self) -> None:
         """No head yet: answer what was held back, and wait for the rest."""
         if self._out:
             self._flush()
-        if self._eof:
+        if self._eof or (self._hub.closing and not self._receiver.begun):
             self._close()
-        elif not self._receiver.pending:
-            self.deadline = self._hub.idle_deadline
+        elif not self._receiver.begun:
+            self.deadline = self._hub.now + self._hub.config.idle_timeout
         elif not self._head_begun:
             # From its first byte on; one more byte doesn't give more time.
             self._head_begun = True
@@ -192,7 +188,9 @@ class Connection(Ending):
         if self._receiver.state == COMPLETE:
             if self.body is not None:
                 self._body_complete()
-            if len(self._receiver.pending) > self._hub.config.max_pipelined:
+            # Reading goes on with the next request, so there must be one that is under way.
+            pipelined = len(self._receiver.pending)
+            if pipelined > self._hub.config.max_pipelined and self.exchange is not None:
                 self._pause()
             return
         if pause:
@@ -206,6 +204,9 @@ class Connection(Ending):
     def _body_complete(self) -> None:
         self.body = None
         self.deadline = NEVER
+        if self.exchange is not None:
+            # Nobody waits for a 100 (Continue) any more.
+            self.exchange.head.expects = False
         if self._hub.spare is not None:
             self._hub.loop.call_soon(self._hub.return_spare)
         if self.exchange is None and not self._lingering:
@@ -266,23 +267,28 @@ class Connection(Ending):
         receiver = self._receiver
         receiver.next_message()
         self._head_begun = False
-        if self._paused:
-            self._resume()
+        self._resume()
         if self._hub.closing:
             self._close()
         elif receiver.pending:
             self._next_request()
-        elif self._out or self._eof:
-            self._await_head()
         else:
-            self.deadline = self._hub.idle_deadline
+            self._await_head()
 
     def ended(self, exchange: Exchange) -> None:
         self._hub.ended(exchange)
 
     def shut_down(self) -> None:
-        """The server is closing: an idle connection closes now, others with their response."""
-        if self.exchange is None and self.body is None and not self._receiver.pending:
+        """The server is closing: an idle connection closes now, others with their response.
+
+        One whose next request is here, if only in the kernel, isn't idle; nor is one that was
+        just accepted, whose first request is on its way.
+        """
+        if self.exchange is not None or self.body is not None or self._receiver.begun:
+            return
+        if self._fresh:
+            self.deadline = min(self.deadline, self._hub.now + FIRST_REQUEST)
+        elif not self._readable():
             self._close()
 
     # Time.
@@ -297,7 +303,7 @@ class Connection(Ending):
                 self._mark_write()
         elif self.body is not None:
             self._body_timed_out(self.body)
-        elif self._receiver.pending:
+        elif self._receiver.begun:
             self._refuse(408, "the request's head didn't arrive in time")
         else:
             self._close()

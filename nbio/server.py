@@ -14,7 +14,7 @@ from typing import Any, Self, TypeAlias
 from nbio.asgi import App, AsgiSite
 from nbio.config import Config
 from nbio.errors import NbioError
-from nbio.hub import Hub
+from nbio.hub import Hub, accept_queued
 from nbio.lifespan import Lifespan, first_of
 from nbio.loading import load, site_for
 from nbio.native import Handler
@@ -113,6 +113,7 @@ class Server:
         hub = self._hub
         if listener is None or hub is None:
             return
+        await accept_queued(hub.loop, listener.sockets, partial(Connection, hub))
         listener.close()
         await hub.shut_down(self.config.shutdown_timeout)
         await self._end_lifespan()
