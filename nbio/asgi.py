@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 from urllib.parse import unquote
 
 from nbio.body import BodyReader
+from nbio.config import Config
 from nbio.errors import BodyError, ConcurrentReadError
 from nbio.exchange import ClientDisconnected, Exchange, Peer, Wire
 from nbio.heads import RequestHead
@@ -26,12 +27,13 @@ READ = 65536
 class AsgiSite:
     """An application, and what is the same in the scopes of all its requests."""
 
-    __slots__ = ("app", "root_path", "state")
+    __slots__ = ("app", "config", "root_path", "state")
     interface = "asgi"
 
-    def __init__(self, app: App, root_path: str) -> None:
+    def __init__(self, app: App, config: Config) -> None:
         self.app = app
-        self.root_path = root_path
+        self.config = config
+        self.root_path = config.root_path
         # What the lifespan left for the requests; None without a lifespan.
         self.state: dict[str, Any] | None = None
 
@@ -47,8 +49,13 @@ class AsgiSite:
         head: RequestHead,
         body: BodyReader | None,
         peer: Peer,
-    ) -> "AsgiExchange":
+    ) -> Exchange:
         """Make the exchange for a request."""
+        if head.websocket:
+            # Only now: a server that has none needn't import it.
+            from nbio.websocket import open_exchange
+
+            return open_exchange(self, wire, head, body, peer)
         return AsgiExchange(self, wire, head, body, peer)
 
 
@@ -73,33 +80,10 @@ class AsgiExchange(Exchange):
         # Status and headers: kept until the first piece of the body says how to frame it.
         self._start: tuple[int, RawHeaders] | None = None
 
-    def scope(self) -> Scope:
-        """The connection scope. A new one for each request; the application may change it."""
-        head = self.head
-        site = self._site
-        peer = self._peer
-        path = head.path.decode("ascii")
-        scope: Scope = {
-            "type": "http",
-            "asgi": VERSION.copy(),
-            "http_version": head.version,
-            "method": head.method,
-            "scheme": peer.scheme,
-            "path": site.root_path + (unquote(path) if "%" in path else path),
-            "raw_path": head.path,
-            "query_string": head.query,
-            "root_path": site.root_path,
-            "headers": head.headers,
-            "client": peer.client,
-            "server": peer.server,
-            "extensions": {},
-        }
-        if site.state is not None:
-            scope["state"] = site.state.copy()
-        return scope
-
     def call(self) -> Awaitable[None]:
-        return self._site.app(self.scope(), self.receive, self.send)
+        return self._site.app(
+            http_scope(self._site, self.head, self._peer), self.receive, self.send
+        )
 
     async def receive(self) -> Message:
         """The `receive` of ASGI: pieces of the body, each at most a block, then the disconnect."""
@@ -165,6 +149,29 @@ class AsgiExchange(Exchange):
                 ) from error
         if last:
             self.finish()
+
+
+def http_scope(site: AsgiSite, head: RequestHead, peer: Peer) -> Scope:
+    """The connection scope. A new one for each request; the application may change it."""
+    path = head.path.decode("ascii")
+    scope: Scope = {
+        "type": "http",
+        "asgi": VERSION.copy(),
+        "http_version": head.version,
+        "method": head.method,
+        "scheme": peer.scheme,
+        "path": site.root_path + (unquote(path) if "%" in path else path),
+        "raw_path": head.path,
+        "query_string": head.query,
+        "root_path": site.root_path,
+        "headers": head.headers,
+        "client": peer.client,
+        "server": peer.server,
+        "extensions": {},
+    }
+    if site.state is not None:
+        scope["state"] = site.state.copy()
+    return scope
 
 
 def as_bytes(data: object) -> bytes:

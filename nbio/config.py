@@ -1,7 +1,7 @@
 """Every option of the server: one typed schema, from which the command line is made too."""
 
 from dataclasses import Field, dataclass, fields
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
 
 Interface = Literal["auto", "asgi", "wsgi", "native"]
 Lifespan = Literal["auto", "on", "off"]
@@ -12,10 +12,11 @@ MIB = 1024 * KIB
 
 
 class Doc(NamedTuple):
-    """What an option is for."""
+    """What an option is for: one line of the help, and what the documentation has besides."""
 
     group: str
     text: str
+    more: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +31,7 @@ class Config:
     backlog: Annotated[
         int, Doc("server", "connections the kernel may queue before they are accepted")
     ] = 2048
-    interface: Annotated[
-        Interface, Doc("server", "what the application speaks; auto asks its signature")
-    ] = "auto"
+    interface: Annotated[Interface, Doc("server", "what the application speaks")] = "auto"
     lifespan: Annotated[
         Lifespan, Doc("server", "ASGI lifespan; auto: used if the application knows it")
     ] = "auto"
@@ -45,6 +44,9 @@ class Config:
     threads: Annotated[
         int, Doc("server", "worker threads for WSGI and for synchronous native handlers")
     ] = 32
+    ws_per_message_deflate: Annotated[
+        bool, Doc("server", "compress WebSocket messages where the client can")
+    ] = True
 
     max_connections: Annotated[int, Doc("limits", "connections at once; more are answered 503")] = (
         16384
@@ -65,9 +67,15 @@ class Config:
         int,
         Doc(
             "limits",
-            "bytes of an unread body to receive after its response, to keep the connection",
+            "bytes of an unread body to receive to keep the connection",
         ),
     ] = 256 * KIB
+    ws_max_size: Annotated[int, Doc("limits", "length of a WebSocket message (code 1009)")] = (
+        16 * MIB
+    )
+    ws_max_queue: Annotated[
+        int, Doc("limits", "WebSocket messages to take in before they are asked for")
+    ] = 32
 
     head_timeout: Annotated[float, Doc("timeouts", "time for a request head to arrive (408)")] = (
         10.0
@@ -91,8 +99,14 @@ class Config:
         float, Doc("timeouts", "time an application may take to begin its response (503); 0: any")
     ] = 0.0
     shutdown_timeout: Annotated[
-        float, Doc("timeouts", "time for requests to finish at shutdown; then they are cut off")
+        float, Doc("timeouts", "time for requests to finish at shutdown, before they are cut off")
     ] = 10.0
+    ws_ping_interval: Annotated[
+        float, Doc("timeouts", "time between pings of a WebSocket; 0: none")
+    ] = 20.0
+    ws_ping_timeout: Annotated[
+        float, Doc("timeouts", "time after it for anything to come back (code 1011)")
+    ] = 20.0
 
     block_size: Annotated[int, Doc("pool", "size of a pooled body block")] = 64 * KIB
     max_blocks: Annotated[int, Doc("pool", "body blocks in use at once")] = 16384
@@ -125,6 +139,7 @@ _MAY_BE_ZERO = frozenset(["port", "max_body", "max_idle_blocks", "low_water", "b
     "max_drain",
     "linger_timeout",
     "shutdown_timeout",
+    "ws_ping_interval",
 }
 CHOICES: dict[str, tuple[str, ...]] = {
     "interface": ("auto", "asgi", "wsgi", "native"),
@@ -133,11 +148,53 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 
 
+class Option(NamedTuple):
+    """A field of `Config`, as the command line, the environment and the documentation see it."""
+
+    name: str
+    default: Any
+    doc: Doc
+    choices: tuple[str, ...]
+
+    @property
+    def flag(self) -> str:
+        """As on the command line."""
+        return f"--{self.name.replace('_', '-')}"
+
+    @property
+    def variable(self) -> str:
+        """As in the environment."""
+        return f"NBIO_{self.name.upper()}"
+
+    @property
+    def many(self) -> bool:
+        """Whether it has any number of values."""
+        return isinstance(self.default, tuple)
+
+
+def options() -> tuple[Option, ...]:
+    """The schema, in its order."""
+    hints = get_type_hints(Config, include_extras=True)
+    return tuple(
+        Option(
+            item.name,
+            item.default,
+            next(note for note in hints[item.name].__metadata__ if isinstance(note, Doc)),
+            CHOICES.get(item.name, ()),
+        )
+        for item in fields(Config)
+    )
+
+
 def check(item: "Field[Any]", value: object) -> None:
     """Raise ValueError unless `value` is one the option can have."""
     choices = CHOICES.get(item.name)
     if choices is not None and value not in choices:
         raise ValueError(f"{item.name} must be one of {', '.join(choices)}, not {value!r}")
+    if isinstance(item.default, tuple):
+        if not isinstance(value, tuple) or not all(isinstance(one, str) for one in value):
+            raise ValueError(f"{item.name} must be a tuple of str, not {value!r}")
+        return
     if isinstance(item.default, bool | str):
         if not isinstance(value, type(item.default)):
             raise ValueError(f"{item.name} must be {type(item.default).__name__}, not {value!r}")

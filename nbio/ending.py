@@ -1,5 +1,6 @@
 """How a connection waits and ends: pauses, deadlines, refusals, and closing without a loss."""
 
+import asyncio
 import select
 import socket
 import struct
@@ -121,6 +122,17 @@ class Ending(Sending):
         poll = select.poll()
         poll.register(sock.fileno(), select.POLLIN)
         return bool(poll.poll(0))
+
+    def upgrade(self, response: bytes) -> tuple[Hub, asyncio.Transport, bytes]:
+        """Answer with `response`, and give the transport away, with what came after the head."""
+        self._flush()
+        self._transport.write(response)
+        self.exchange = None
+        self._lingering = True
+        pending, self._receiver.pending = self._receiver.pending, b""
+        self._resume()
+        self._hub.connections.discard(self)
+        return self._hub, self._transport, pending
 
     # Time.
 

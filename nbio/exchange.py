@@ -7,7 +7,7 @@ is the small `Wire` below, so an exchange can be tested without a socket.
 import asyncio
 import logging
 from collections.abc import Awaitable
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from nbio.body import BodyReader
 from nbio.files import FilePart
@@ -20,6 +20,9 @@ from nbio.responses import (
     ResponseError,
     wants_trailers,
 )
+
+if TYPE_CHECKING:
+    from nbio.hub import Hub
 
 logger = logging.getLogger("nbio")
 
@@ -76,6 +79,9 @@ class Wire(Protocol):
 
     async def send_file(self, part: FilePart) -> bool:
         """Send the bytes of a file; return False when the client went before it had them."""
+
+    def upgrade(self, response: bytes) -> "tuple[Hub, asyncio.Transport, bytes]":
+        """Answer with `response`, and give the transport away, with what came after the head."""
 
     def common_fields(self) -> bytes:
         """The fields every response has."""
@@ -154,19 +160,25 @@ class Exchange:
         ResponseError, and has sent nothing then, for what makes no response.
         """
         head = self.head
-        framing = Framing(head.keep_alive and not head.expects and self.wire.may_persist(last))
+        wire = self.wire
+        keep = head.keep_alive and not head.expects and wire.may_persist(last)
+        framing = Framing(keep)
         if last:
             size = len(data)
-        block = framing.head(
-            status, headers, size, head.method, head.version, self.wire.common_fields()
-        )
+            if keep and size <= JOIN and head.version == "1.1" and head.method != "HEAD":
+                whole = framing.whole(status, headers, data, wire.common_fields())
+                if whole:
+                    self.framing = framing
+                    wire.write(whole)
+                    return
+        block = framing.head(status, headers, size, head.method, head.version, wire.common_fields())
         payload = framing.body(data, last)
         self.framing = framing
         if len(payload) <= JOIN:
-            self.wire.write(block + payload)
+            wire.write(block + payload)
         else:
-            self.wire.write(block)
-            self.wire.write(payload)
+            wire.write(block)
+            wire.write(payload)
 
     def send_piece(self, data: bytes, *, last: bool) -> None:
         """Send another piece of the body. The response has started."""
@@ -266,11 +278,10 @@ class Exchange:
 
     def _crashed(self, error: BaseException) -> None:
         name = self._name()
-        if self.disconnected and isinstance(error, Exception):
+        if self.disconnected or isinstance(error, ClientDisconnected):
             # Most often a send or read that failed because of it.
             logger.debug("%s: %r after the client was gone", name, error)
-            return
-        if isinstance(error, Exception):
+        elif isinstance(error, Exception):
             logger.error("%s: the application raised", name, exc_info=error)
         self._give_up()
 

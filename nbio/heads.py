@@ -44,6 +44,7 @@ class RequestHead:
         "query",
         "trailers",
         "version",
+        "websocket",
     )
 
     def __init__(
@@ -66,6 +67,8 @@ class RequestHead:
         # Whether the client waits for a 100 (Continue) before it sends the body.
         self.expects = False
         self.keep_alive = version == "1.1"
+        # Whether it asks to go on as a WebSocket, which a server may ignore.
+        self.websocket = False
 
     def again(self, method: str, path: bytes, query: bytes) -> "RequestHead":
         """Another request with the same fields; its list is its own."""
@@ -270,6 +273,9 @@ class HeadParser:
                 if set(options([value])) - {b"100-continue"}:
                     raise Refusal(417, "the only expectation that is met is 100-continue")
                 request.expects = request.expects or (value != b"" and request.version == "1.1")
+            elif name == b"upgrade" and b"websocket" in options([value]):
+                asks = b"upgrade" in options([v for n, v in special if n == b"connection"])
+                request.websocket = asks and request.version == "1.1" and request.method == "GET"
         if hosts > 1 or (hosts == 0 and request.version == "1.1"):
             raise Refusal(400, "a request has one Host field")
         if coding is not None:

@@ -5,10 +5,11 @@ import contextlib
 import contextvars
 import os
 import socket
+import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from email.utils import formatdate
-from typing import Protocol
+from typing import Any, Protocol
 
 from nbio.blocks import BlockPool
 from nbio.body import BodyReader
@@ -114,6 +115,8 @@ class Hub:
         self.enough = asyncio.Event()
         # Coarse: deadlines are compared with it, nothing is measured by it.
         self.now = loop.time()
+        # When a connection that becomes idle now has been so for too long.
+        self.idle_deadline = self.now + config.idle_timeout
         self.common = b""
         self.requests = 0
         self._second = 0
@@ -163,6 +166,23 @@ class Hub:
         self.connections.discard(connection)
         self._check_empty()
 
+    def start_eagerly(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
+        """Make a task of it that has begun already; a real one, as `current_task` sees it.
+
+        Not within another task. A loop with a task factory of its own has its say. None when
+        the coroutine's end is to be the loop's too.
+        """
+        loop = self.loop
+        context = self.context.copy()
+        if sys.version_info < (3, 12) or loop.get_task_factory() is not None:
+            return loop.create_task(coroutine, context=context)
+        try:
+            return asyncio.Task(coroutine, loop=loop, context=context, eager_start=True)
+        except (SystemExit, KeyboardInterrupt) as error:
+            # Out of the loop, as from any task's step; not into the transport that called us.
+            loop.call_soon(again, error)
+            return None
+
     def ended(self, exchange: Exchange) -> None:
         """Nothing of the application's runs for this exchange any more."""
         self.running.discard(exchange)
@@ -193,6 +213,7 @@ class Hub:
     def _tick(self) -> None:
         """One timer for all deadlines of all connections."""
         self.now = now = self.loop.time()
+        self.idle_deadline = now + self.config.idle_timeout
         self._timer = self.loop.call_at(now + self._step, self._tick)
         second = int(time.time())
         if second != self._second:
@@ -234,6 +255,11 @@ async def accept_queued(
                     await loop.connect_accepted_socket(factory, accepted)
 
 
+def again(error: BaseException) -> None:
+    """Raise what was caught."""
+    raise error
+
+
 def tick_length(config: Config) -> float:
     """Seconds between looks at the clock: a quarter of the shortest timeout, at most half one."""
     shortest = min(
@@ -242,6 +268,8 @@ def tick_length(config: Config) -> float:
         config.body_timeout,
         config.write_timeout,
         config.linger_timeout or 1.0,
+        config.ws_ping_interval or 1.0,
+        config.ws_ping_timeout,
         config.app_timeout or 1.0,
     )
     return max(0.01, min(0.5, shortest / 4))

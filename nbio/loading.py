@@ -53,7 +53,7 @@ def site_for(app: Any, config: Config) -> AsgiSite | NativeSite | WsgiSite:
     if interface == "auto":
         interface = INTERFACES[arity(app)]
     if interface == "asgi":
-        return AsgiSite(app, config.root_path)
+        return AsgiSite(app, config)
     if interface == "wsgi":
         return WsgiSite(app, config.root_path, config.threads)
     return NativeSite(app, config.threads)

@@ -6,6 +6,7 @@ at a time; the next request's head is parsed when the response before it is comp
 """
 
 import asyncio
+import sys
 from typing import Final
 
 from nbio.body import BodyReader
@@ -24,6 +25,9 @@ FIRST_REQUEST: Final = 1.0
 """Seconds that a connection has for the first byte of its first request when the server closes."""
 
 NOBODY: Final = Peer(None, None)
+
+EAGER: Final = sys.version_info >= (3, 12)
+"""Whether tasks can begin before the loop's next turn: most end before it, then."""
 
 
 class Connection(Ending):
@@ -97,7 +101,7 @@ class Connection(Ending):
             self._refuse_body(error)
             return
         if receiver.state == HEAD:
-            self._next_request()
+            self._next_request(EAGER)
         else:
             self._received(pause)
 
@@ -114,8 +118,12 @@ class Connection(Ending):
 
     # Receiving.
 
-    def _next_request(self) -> None:
-        """Start the next request, if its head is here. The receiver is at a head."""
+    def _next_request(self, eager: bool = False) -> None:
+        """Start the next request, if its head is here. The receiver is at a head.
+
+        Its task begins at once where that is `eager`, else on the loop's next turn: within
+        another task, so that a thousand pipelined requests don't nest a thousand deep.
+        """
         hub = self._hub
         receiver = self._receiver
         try:
@@ -141,7 +149,11 @@ class Connection(Ending):
         if hub.patience:
             hub.overdue[exchange] = hub.now + hub.patience
         hub.running.add(exchange)
-        exchange.task = hub.loop.create_task(exchange.run(), context=hub.context.copy())
+        # One that can send a 100 must know its task, so it isn't begun before that is known.
+        if eager and not head.expects:
+            exchange.task = hub.start_eagerly(exchange.run())
+        else:
+            exchange.task = hub.loop.create_task(exchange.run(), context=hub.context.copy())
 
     def _await_head(self) -> None:
         """No head yet: answer what was held back, and wait for the rest."""
@@ -150,7 +162,7 @@ class Connection(Ending):
         if self._eof or (self._hub.closing and not self._receiver.begun):
             self._close()
         elif not self._receiver.begun:
-            self.deadline = self._hub.now + self._hub.config.idle_timeout
+            self.deadline = self._hub.idle_deadline
         elif not self._head_begun:
             # From its first byte on; one more byte doesn't give more time.
             self._head_begun = True
@@ -267,13 +279,16 @@ class Connection(Ending):
         receiver = self._receiver
         receiver.next_message()
         self._head_begun = False
-        self._resume()
+        if self._paused:
+            self._resume()
         if self._hub.closing:
             self._close()
         elif receiver.pending:
             self._next_request()
-        else:
+        elif self._out or self._eof:
             self._await_head()
+        else:
+            self.deadline = self._hub.idle_deadline
 
     def ended(self, exchange: Exchange) -> None:
         self._hub.ended(exchange)

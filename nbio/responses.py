@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 from nbio.chunked import FORBIDDEN
 from nbio.errors import NbioError
@@ -68,16 +68,33 @@ def check_name(name: bytes) -> bytes:
     return lower
 
 
-class Encoded(NamedTuple):
+class Encoded:
     """A status line and fields as bytes, and what they say about the framing."""
 
-    block: bytes
-    # The application's Content-Length, or -1.
-    declared: int
-    # Whether it asked for the connection to be closed.
-    close: bool
-    # Which of the server's own fields it replaces.
-    overrides: tuple[bytes, ...]
+    __slots__ = ("always", "block", "close", "declared", "lead", "overrides", "plain")
+
+    def __init__(
+        self, status: int, block: bytes, declared: int, close: bool, overrides: tuple[bytes, ...]
+    ) -> None:
+        self.block = block
+        # The application's Content-Length, or -1.
+        self.declared = declared
+        # Whether it asked for the connection to be closed.
+        self.close = close
+        # Which of the server's own fields it replaces.
+        self.overrides = overrides
+        # Whether nothing but the body's length is left to be said.
+        self.plain = not close and not overrides and status not in (204, 205, 304)
+        # The block with the common fields of this second, up to the body's length.
+        self.always = b""
+        self.lead = b""
+
+    def opening(self, always: bytes) -> bytes:
+        """The head of a plain response, up to the number of its body's bytes."""
+        if self.always is not always:
+            self.always = always
+            self.lead = b"%b%bcontent-length: " % (self.block, always)
+        return self.lead
 
 
 _KNOWN_HEADS = 512
@@ -109,7 +126,25 @@ def encode_fields(status: int, headers: RawHeaders) -> Encoded:
     count = len(parts)
     if block.count(b"\n") != count or block.count(b"\r") != count or _CONTROL.search(block):
         raise ResponseError("a field value with CR, LF, NUL or the like would split the response")
-    return Encoded(block, declared, close, overrides)
+    return Encoded(status, block, declared, close, overrides)
+
+
+def encoded(status: int, headers: RawHeaders) -> Encoded:
+    """As encode_fields, which is asked once for what comes again and again."""
+    fields = tuple(headers)
+    key = (status, fields)
+    try:
+        known = _encoded.get(key)
+    except TypeError:
+        # Pairs that are lists can't be looked up.
+        return encode_fields(status, fields)
+    if known is None:
+        known = encode_fields(status, fields)
+        if len(_encoded) >= _KNOWN_HEADS:
+            _encoded.clear()
+        if len(known.block) <= _KNOWN_SIZE:
+            _encoded[key] = known
+    return known
 
 
 class Framing:
@@ -123,6 +158,18 @@ class Framing:
         self.left = 0
         self.keep_alive = keep_alive
 
+    def whole(self, status: int, headers: RawHeaders, data: bytes, always: bytes) -> bytes:
+        """A whole response to an HTTP/1.1 request other than HEAD that leaves the connection open.
+
+        What `head` and `body` would make of it, but at one go; b"" when it isn't that plain.
+        """
+        known = encoded(status, headers)
+        size = len(data)
+        if not known.plain or known.declared not in (-1, size):
+            return b""
+        self.kind = LENGTH
+        return b"%b%d\r\n\r\n%b" % (known.opening(always), size, data)
+
     def head(
         self, status: int, headers: RawHeaders, size: int, method: str, version: str, always: bytes
     ) -> bytes:
@@ -131,25 +178,13 @@ class Framing:
         `size` is the whole body's length, -1 while unknown; `always` the fields every response
         has (Date, Server). Raises ResponseError for what can't be sent.
         """
-        fields = tuple(headers)
-        key = (status, fields)
-        try:
-            encoded = _encoded.get(key)
-        except TypeError:
-            # Pairs that are lists can't be looked up.
-            encoded = encode_fields(status, fields)
-        if encoded is None:
-            encoded = encode_fields(status, fields)
-            if len(_encoded) >= _KNOWN_HEADS:
-                _encoded.clear()
-            if len(encoded.block) <= _KNOWN_SIZE:
-                _encoded[key] = encoded
-        if encoded.close:
+        known = encoded(status, headers)
+        if known.close:
             self.keep_alive = False
-        for name in encoded.overrides:
+        for name in known.overrides:
             always = without(always, name)
-        framing = self._decide(status, encoded.declared, size, method, version)
-        return b"%b%b%b\r\n" % (encoded.block, always, framing)
+        framing = self._decide(status, known.declared, size, method, version)
+        return b"%b%b%b\r\n" % (known.block, always, framing)
 
     def _decide(self, status: int, declared: int, size: int, method: str, version: str) -> bytes:
         """Choose the framing; return the fields that say so."""

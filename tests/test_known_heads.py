@@ -69,7 +69,9 @@ def test_again_leaves_no_slot_out() -> None:
         setattr(head, name, [number])
     other = head.again("POST", b"/p", b"q")
     assert (other.method, other.path, other.query) == ("POST", b"/p", b"q")
-    for name in set(RequestHead.__slots__) - {"method", "path", "query"}:
+    # Trailers come after the body, and are each request's own.
+    assert other.trailers == ()
+    for name in set(RequestHead.__slots__) - {"method", "path", "query", "trailers"}:
         assert getattr(other, name) == getattr(head, name), name
 
 

@@ -1,0 +1,361 @@
+"""A connection that speaks WebSocket (RFC 6455, 7692), once the handshake is done.
+
+The frames are the `websockets` package's sans-IO layer's; what is here is the room for them:
+how much is taken in before the application wants it, what is sent when, and what each end is
+told about how it ended. Payloads don't use the block pool: the parser copies what it is fed
+into a buffer of its own, from wherever, and returns a message in bytes of its own.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from websockets.exceptions import InvalidState, ProtocolError
+from websockets.extensions import Extension
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from nbio.exchange import ClientDisconnected
+from nbio.hub import NEVER, Hub
+from nbio.responses import ResponseError
+
+STEP: Final = 4096
+"""Bytes fed to the parser at a time: inflated, they may be a thousand times as many."""
+
+QUEUED: Final = 65536
+"""Bytes of messages above which no more are taken in until the application asks."""
+
+GOING_AWAY: Final = 1001
+NO_STATUS: Final = 1005
+ABNORMAL: Final = 1006
+INVALID_DATA: Final = 1007
+INTERNAL_ERROR: Final = 1011
+
+# The package says at INFO that a connection was opened or closed; for a server that is noise.
+logger = logging.getLogger("nbio.websocket")
+if logger.level == logging.NOTSET:
+    logger.setLevel(logging.WARNING)
+
+Message = bytes | str
+
+
+class FramedConnection(asyncio.BufferedProtocol):
+    """One WebSocket connection, from its 101 on. Used on the loop's thread only.
+
+    `on_lost` is called once, when nothing can be sent any more.
+    """
+
+    __slots__ = (
+        "_heard",
+        "_hub",
+        "_mark",
+        "_messages",
+        "_on_lost",
+        "_opcode",
+        "_parts",
+        "_paused",
+        "_pinged",
+        "_protocol",
+        "_queued",
+        "_reader",
+        "_shut",
+        "_transport",
+        "_unfed",
+        "_waiters",
+        "deadline",
+        "lost",
+        "write_paused",
+    )
+
+    def __init__(
+        self,
+        hub: Hub,
+        transport: asyncio.Transport,
+        extensions: list[Extension],
+        on_lost: Callable[[], None],
+    ) -> None:
+        self._hub = hub
+        self._transport = transport
+        self._on_lost = on_lost
+        self._protocol = ServerProtocol(
+            state=State.OPEN, max_size=hub.config.ws_max_size, logger=logger
+        )
+        self._protocol.extensions = extensions
+        # Complete messages that the application hasn't asked for yet, and their bytes.
+        self._messages: deque[Message] = deque()
+        self._queued = 0
+        # The message that is arriving.
+        self._parts: list[bytes] = []
+        self._opcode = Opcode.BINARY
+        # Received, and not given to the parser yet, because the queue is full.
+        self._unfed = b""
+        self._paused = False
+        self._reader: asyncio.Future[None] | None = None
+        self._waiters: list[asyncio.Future[None]] = []
+        self.write_paused = False
+        self._mark = 0
+        # Whether a ping is out, and whether anything came since.
+        self._pinged = False
+        self._heard = False
+        # Whether this end closed first; then messages that still arrive are dropped.
+        self._shut = False
+        self.lost = False
+        self.deadline = NEVER
+
+    def begin(self, pending: bytes, *, ended: bool) -> None:
+        """Take the transport over, with what has arrived already."""
+        self._hub.connections.add(self)
+        self._transport.set_protocol(self)
+        self._ping_later()
+        if ended:
+            self._transport.abort()
+        elif self._hub.closing:
+            self.shut_down()
+        elif pending:
+            self._feed(pending)
+
+    # Called by the loop.
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._hub.scratch_view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._heard = True
+        with self._hub.scratch_view[:nbytes] as view:
+            self._feed(self._unfed + bytes(view) if self._unfed else bytes(view))
+
+    def eof_received(self) -> bool:
+        self._protocol.receive_eof()
+        self._notice()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
+        self._protocol.receive_eof()
+        self._protocol.data_to_send()
+        self._hub.remove(self)
+        self._on_lost()
+        self._notice()
+        self._wake_writers()
+
+    def pause_writing(self) -> None:
+        self.write_paused = True
+        self._mark_write()
+
+    def resume_writing(self) -> None:
+        self.write_paused = False
+        if self.closing:
+            self._close_later()
+        else:
+            self._ping_later()
+        self._wake_writers()
+
+    # Receiving.
+
+    @property
+    def closing(self) -> bool:
+        """Whether a close frame was sent or received, or the connection is lost."""
+        protocol = self._protocol
+        return self.lost or protocol.state is not State.OPEN
+
+    @property
+    def _full(self) -> bool:
+        return (
+            len(self._messages) >= self._hub.config.ws_max_queue or self._queued >= QUEUED
+        ) and not self.closing
+
+    def _feed(self, data: bytes) -> None:
+        """Give the parser as much as there is room for, and keep the rest."""
+        at = 0
+        while at < len(data) and not self._full:
+            self._protocol.receive_data(data[at : at + STEP])
+            at += STEP
+            for frame in self._protocol.events_received():
+                assert isinstance(frame, Frame), "the handshake is done"
+                self._received(frame)
+        self._unfed = data[at:]
+        self._send_out()
+        self._set_paused(self._full)
+        self._notice()
+
+    def _received(self, frame: Frame) -> None:
+        if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
+            self._opcode = frame.opcode
+        elif frame.opcode is not Opcode.CONT:
+            return
+        self._parts.append(bytes(frame.data))
+        if self._shut:
+            self._parts.clear()
+            return
+        if not frame.fin:
+            return
+        parts, self._parts = self._parts, []
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        message: Message = data
+        if self._opcode is Opcode.TEXT:
+            try:
+                message = data.decode()
+            except UnicodeDecodeError as error:
+                self._protocol.fail(INVALID_DATA, f"{error.reason} at position {error.start}")
+                return
+        self._messages.append(message)
+        self._queued += len(data)
+
+    def _set_paused(self, paused: bool) -> None:
+        if paused != self._paused and not self._transport.is_closing():
+            self._paused = paused
+            if paused:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
+
+    def _notice(self) -> None:
+        """Wake the application, if there is anything for it."""
+        reader = self._reader
+        if reader is not None and (self._messages or self.closing) and not reader.done():
+            reader.set_result(None)
+
+    async def receive(self) -> Message | None:
+        """Wait for a message; None when no more will come. Not by two tasks at once."""
+        while not self._messages:
+            if self.closing and (self.lost or self._protocol.eof_sent):
+                return None
+            self._reader = self._hub.loop.create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+        message = self._messages.popleft()
+        self._queued -= len(message) if isinstance(message, bytes) else len(message.encode())
+        if self._paused and not self._full:
+            self._feed(self._unfed)
+        return message
+
+    @property
+    def ended(self) -> tuple[int, str]:
+        """The close code and reason that the application is told."""
+        close = self._protocol.close_rcvd or self._protocol.close_sent
+        return (close.code, close.reason) if close is not None else (ABNORMAL, "")
+
+    # Sending.
+
+    async def send(self, message: Message) -> None:
+        """Send a message, and wait while the client is slow.
+
+        Raises ClientDisconnected after a close or a loss.
+        """
+        try:
+            if isinstance(message, str):
+                self._protocol.send_text(message.encode())
+            else:
+                self._protocol.send_binary(message)
+        except InvalidState:
+            raise ClientDisconnected(
+                "the WebSocket is closed (code {}, {!r})".format(*self.ended)
+            ) from None
+        self._send_out()
+        if self.write_paused:
+            waiter: asyncio.Future[None] = self._hub.loop.create_future()
+            self._waiters.append(waiter)
+            await waiter
+
+    def close(self, code: int, reason: str) -> None:
+        """Start the closing handshake, unless it has started.
+
+        Raises ResponseError for a code or reason that can't be sent.
+        """
+        if self.closing:
+            return
+        try:
+            self._protocol.send_close(code, reason)
+        except ProtocolError as error:
+            raise ResponseError(f"a close code {code} with reason {reason!r}: {error}") from None
+        self._send_out()
+        # The answer may be behind messages, which nobody wants any more.
+        self._shut = True
+        self._feed(self._unfed)
+
+    def _send_out(self) -> None:
+        """Write what the parser has to send, and see to the end when it says so."""
+        data = self._protocol.data_to_send()
+        if not data or self.lost:
+            return
+        payload = b"".join(data)
+        if payload:
+            self._transport.write(payload)
+        if not data[-1]:
+            # Both close frames are out, or one that isn't waited for: the server closes first.
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
+            else:
+                self._transport.close()
+        if self.closing:
+            self._close_later()
+
+    def _wake_writers(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    # Time.
+
+    def _ping_later(self) -> None:
+        self._pinged = False
+        wait = self._hub.config.ws_ping_interval
+        self.deadline = self._hub.now + wait if wait else NEVER
+
+    def _mark_write(self) -> None:
+        self._mark = self._transport.get_write_buffer_size()
+        self.deadline = self._hub.now + self._hub.config.write_timeout
+
+    def _close_later(self) -> None:
+        config = self._hub.config
+        unsent = self._transport.get_write_buffer_size()
+        self.deadline = self._hub.now + (config.write_timeout if unsent else CLOSE_TIMEOUT)
+
+    def timed_out(self, now: float) -> None:
+        """The deadline has passed."""
+        if self.write_paused:
+            if self._transport.get_write_buffer_size() == self._mark:
+                self._transport.abort()
+            else:
+                self._mark_write()
+        elif self.closing:
+            self._transport.abort()
+        elif not self._pinged:
+            self._protocol.send_ping(b"")
+            self._send_out()
+            self._pinged, self._heard = True, False
+            self.deadline = now + self._hub.config.ws_ping_timeout
+        elif self._heard or self._paused:
+            # Any byte shows that somebody is there; a pong may be behind a large message, or
+            # behind those that the application hasn't taken yet.
+            self._ping_later()
+        else:
+            self._protocol.fail(INTERNAL_ERROR, "keep-alive ping timed out")
+            self._send_out()
+            self._notice()
+
+    def shut_down(self) -> None:
+        """The server is closing."""
+        self.close(GOING_AWAY, "the server is shutting down")
+
+    def abort(self) -> None:
+        """The server has waited long enough."""
+        self._transport.abort()
+
+
+CLOSE_TIMEOUT: Final = 5.0
+"""Seconds that a client has to answer a close frame, or to close the connection."""
+
+
+def as_event(message: Message | None, ended: tuple[int, str]) -> dict[str, Any]:
+    """A message, or the end, as ASGI has it."""
+    if message is None:
+        return {"type": "websocket.disconnect", "code": ended[0], "reason": ended[1]}
+    key = "text" if isinstance(message, str) else "bytes"
+    return {"type": "websocket.receive", key: message}
