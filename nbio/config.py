@@ -44,9 +44,7 @@ class Config:
     threads: Annotated[
         int, Doc("server", "worker threads for WSGI and for synchronous native handlers")
     ] = 32
-    ws_per_message_deflate: Annotated[
-        bool, Doc("server", "compress WebSocket messages where the client can")
-    ] = True
+    ws_per_message_deflate: Annotated[bool, Doc("server", "compress WebSocket messages")] = True
 
     max_connections: Annotated[int, Doc("limits", "connections at once; more are answered 503")] = (
         16384
