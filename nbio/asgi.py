@@ -51,7 +51,7 @@ class AsgiSite:
         peer: Peer,
     ) -> Exchange:
         """Make the exchange for a request."""
-        if head.websocket:
+        if head.websocket and head.method == "GET":
             # Only now: a server that has none needn't import it.
             from nbio.websocket import open_exchange
 

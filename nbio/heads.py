@@ -77,6 +77,7 @@ class RequestHead:
         other.chunked = self.chunked
         other.expects = self.expects
         other.keep_alive = self.keep_alive
+        other.websocket = self.websocket
         return other
 
     @property
@@ -275,7 +276,7 @@ class HeadParser:
                 request.expects = request.expects or (value != b"" and request.version == "1.1")
             elif name == b"upgrade" and b"websocket" in options([value]):
                 asks = b"upgrade" in options([v for n, v in special if n == b"connection"])
-                request.websocket = asks and request.version == "1.1" and request.method == "GET"
+                request.websocket = asks and request.version == "1.1"
         if hosts > 1 or (hosts == 0 and request.version == "1.1"):
             raise Refusal(400, "a request has one Host field")
         if coding is not None:

@@ -14,6 +14,7 @@ FIELDS = [
     b"Host: a\r\nConnection: close\r\n\r\n",
     b"Host: a\r\nConnection: keep-alive\r\n\r\n",
     b"Host: a\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n",
+    b"Host: a\r\nConnection: upgrade\r\nUpgrade: x, WebSocket\r\n\r\n",
     b"X: 1\r\n\r\n",
     b"Host: a\r\nHost: a\r\n\r\n",
     b"Host: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
