@@ -62,8 +62,12 @@ class BodyReader(Handle):
         while True:
             code = self._lease(COPY)
             if code != OK and not await self._await_lease(code, COPY):
-                return parts[0] if len(parts) == 1 else b"".join(parts)
+                break
             parts.append(self._copy(-1))
+            # Cheaper than a lease that is refused; and when a close came between, it is.
+            if self.at_eof:
+                break
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def readexactly(self, n: int) -> bytes:
         """Read exactly `n` bytes.

@@ -105,7 +105,17 @@ class Wire(Protocol):
 class Exchange:
     """A request under way. Subclasses say how the application is called."""
 
-    __slots__ = ("_gone", "body", "complete", "disconnected", "framing", "head", "task", "wire")
+    __slots__ = (
+        "_gone",
+        "body",
+        "complete",
+        "disconnected",
+        "framing",
+        "head",
+        "released",
+        "task",
+        "wire",
+    )
 
     def __init__(self, wire: Wire, head: RequestHead, body: BodyReader | None) -> None:
         self.wire = wire
@@ -115,6 +125,8 @@ class Exchange:
         # Decided when the response starts; so this also says whether it did.
         self.framing: Framing | None = None
         self.complete = False
+        # Whether the body was released; the second time would only cost.
+        self.released = False
         # The client is gone, or was told off: nothing can be sent any more.
         self.disconnected = False
         self.task: asyncio.Task[None] | None = None
@@ -140,7 +152,7 @@ class Exchange:
 
     def close(self) -> None:
         """The request is over. Also for one whose task never came to run."""
-        if self.body is not None:
+        if self.body is not None and not self.released:
             self.body.release()
         self.wire.ended(self)
 
@@ -228,6 +240,7 @@ class Exchange:
         self.complete = True
         if self.body is not None:
             self.body.release()
+            self.released = True
         if self._gone is not None:
             self._gone.set()
         self.wire.done(self)

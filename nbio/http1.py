@@ -18,6 +18,9 @@ LENGTH: Final = 1
 CHUNKED: Final = 2
 COMPLETE: Final = 3
 
+SMALL: Final = 4096
+"""A body of so many bytes that came with its head is fed without a view of it."""
+
 EMPTY_LINES = 2
 """How many empty lines before a request line are skipped (RFC 9112, 2.2: at least one)."""
 
@@ -162,15 +165,15 @@ class Receiver:
         sink = self._sink
         assert sink is not None, "a body has its sink from the start"
         take = min(end, self.remaining)
-        with memoryview(data) as view:
-            with view[:take] as part:
-                pause = sink.feed(part)
-            self.remaining -= take
-            if not self.remaining:
-                self.state = COMPLETE
-                sink.finish()
-                if take < end:
-                    self.pending = bytes(view[take:end])
+        # Of a view, whose slices are no copies; but for a few bytes one would cost more.
+        whole = take == len(data) <= SMALL
+        pause = sink.feed(data if whole else memoryview(data)[:take])
+        self.remaining -= take
+        if not self.remaining:
+            self.state = COMPLETE
+            sink.finish()
+            if take < end:
+                self.pending = memoryview(data)[take:end].tobytes()
         return pause
 
     def _receive_chunked(self, data: bytes | bytearray, end: int) -> bool:

@@ -233,6 +233,7 @@ class NativeExchange(Exchange):
                 body = pool.acquire(f"{self.head.method} {self.head.path.decode('ascii')}")
                 body.finish()
                 self.body = body
+                self.released = False
                 if self._over:
                     body.release()
         return self.body
