@@ -28,8 +28,10 @@ from nbio.verify.spec import Model
 from proofs.ledger import Row
 
 NEEDED: Final = ("spin", "gcc")
-GCC: Final = ("gcc", "-O1", "-w", "-DSAFETY", "-DBFS", "-DNOREDUCE", "-DMEMLIM=8000")
+GCC: Final = ("gcc", "-w", "-DSAFETY", "-DBFS", "-DNOREDUCE", "-DMEMLIM=8000")
 _SHOWN: Final = 5
+_OPTIMISED: Final = 500_000
+"""From so many transitions on, an optimised search saves more than compiling it takes."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +49,16 @@ def missing() -> list[str]:
     return [name for name in NEEDED if shutil.which(name) is None]
 
 
-def judge(promela: str, hash_bits: int = 22) -> Judged:
+def judge(promela: str, hash_bits: int = 22, optimised: bool = True) -> Judged:
     """Explore a Promela model; RuntimeError with SPIN's or the compiler's words where it fails.
 
-    The search doesn't stop at a violation. ``hash_bits``: the size of SPIN's hash table.
+    The search doesn't stop at a violation. ``hash_bits``: the size of SPIN's hash table;
+    ``optimised``: compiled for a long search.
     """
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "model.pml").write_text(promela, encoding="utf-8")
         _run(folder, "spin", "-a", "model.pml")
-        _run(folder, *GCC, "-o", "pan", "pan.c")
+        _run(folder, *GCC, "-O1" if optimised else "-O0", "-o", "pan", "pan.c")
         return _read(_run(folder, "./pan", f"-w{hash_bits}", "-c0", "-E"))
 
 
@@ -140,14 +143,16 @@ def _row(claim: claims.Claim, verdict: Verdict, told: tuple[str, ...], seconds: 
 def agreement(model: Model) -> list[str]:
     """Explore a model with both; where they disagree."""
     export = exported(model)
-    return differences(check(model, traces=False), export, _judged_once(export.text))
+    report = check(model, traces=False)
+    optimised = report.found.transitions >= _OPTIMISED
+    return differences(report, export, _judged_once(export.text, optimised))
 
 
 _judging = threading.Lock()
 _JUDGED: dict[str, Future[Judged]] = {}
 
 
-def _judged_once(promela: str) -> Judged:
+def _judged_once(promela: str, optimised: bool) -> Judged:
     """As :func:`judge`. Models that differ in fairness only are one to SPIN, and asked once."""
     body = promela.partition("\n")[2]
     with _judging:
@@ -155,7 +160,7 @@ def _judged_once(promela: str) -> Judged:
         future: Future[Judged] = known or _JUDGED.setdefault(body, Future())
     if known is None:
         try:
-            future.set_result(judge(promela))
+            future.set_result(judge(promela, optimised=optimised))
         except BaseException as error:
             future.set_exception(error)
     return future.result()
