@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from model.final import final
-from model.history import CONFIGURATIONS, DESIGNS, historic
+from model.history import BEYOND, CONFIGURATIONS, DESIGNS, historic
 from model.live import live
 from nbio.verify.expr import ModelError
 from nbio.verify.spec import Model, Property
@@ -23,6 +23,7 @@ def _historic() -> dict[str, Factory]:
         found[name] = partial(historic, design)
         for configuration, (_, constants) in CONFIGURATIONS.items():
             found[f"{name}-{configuration}"] = partial(historic, design, **constants)
+    found |= {n: partial(historic, design, **c) for n, (design, c) in BEYOND.items()}
     return found
 
 

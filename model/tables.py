@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from model import claims
-from model.history import CONFIGURATIONS, DESIGNS
+from model.history import BEYOND, CONFIGURATIONS, DESIGNS
 from model.lifecycle import OUTCOME_DOC, SLOT, Outcome
 from nbio.verify.source import to_source
 
@@ -27,7 +27,7 @@ def claims_table(historic: bool = False) -> str:
         "|---|---|---|---|---|---|",
     ]
     for c in claims.load():
-        if (c.model in DESIGNS) is not historic:
+        if (c.model in (*DESIGNS, *BEYOND)) is not historic:
             continue
         bounds = ", ".join(f"{k} {v}" for k, v in c.bounds.items()) or "as in the model"
         refuted = [f"{p} ({n})" for p, n in c.refuted().items()]
@@ -49,6 +49,15 @@ def matrix() -> str:
     for name, (says, _) in CONFIGURATIONS.items():
         cells = (_ranges(found[f"{d}-{name}"].refuted()) for d in DESIGNS)
         rows.append(f"| **{name}**: {says} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def beyond_table() -> str:
+    """What goes wrong beside the reader: one row a model."""
+    found = {c.name: c for c in claims.load()}
+    rows = ["| model | what it is | refuted |", "|---|---|---|"]
+    for name, (design, _) in BEYOND.items():
+        rows.append(f"| {name} | {design.says} | {_ranges(found[name].refuted())} |")
     return "\n".join(rows)
 
 
@@ -147,6 +156,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "claims": claims_table,
     "history": partial(claims_table, historic=True),
     "matrix": matrix,
+    "beyond": beyond_table,
     "designs": designs_table,
     "steps": steps_table,
     "transitions": transition_table,

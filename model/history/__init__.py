@@ -21,9 +21,17 @@ from model.history.g3 import G3
 from model.history.g4 import G4
 from model.history.script import Bounds, Design
 from model.history.stage import Stage
+from model.history.x1 import X1_F3, X1_G3, X1_G4, X1_MENDED
+from model.history.x2 import X2
 from nbio.verify.spec import Model
 
 DESIGNS: Final = {d.name: d for d in (G0, G1, G2, G3, G4, F1, F1B, F2, F2W, F3N, F3X, F3, F4)}
+
+BEYOND: Final = {
+    **{d.name: (d, {"requests": 2, "responses": 1}) for d in (X1_G3, X1_G4, X1_F3, X1_MENDED)},
+    "X2": (X2, {"ordinary": 0, "leftovers": 1}),
+}
+"""What goes wrong beside the reader: a design, and where its bounds differ."""
 
 CONFIGURATIONS: Final[dict[str, tuple[str, dict[str, int]]]] = {
     "A": ("ordinary use: Reads, at most one Close, then release; nobody else holds it", {}),
@@ -55,9 +63,12 @@ def historic(
     leftovers: int = 0,
     closers: int = 0,
     bodiless: int = 0,
+    responses: int = 0,
 ) -> Model:
     """A design at the given bounds; see :class:`~model.history.script.Bounds`."""
-    bounds = Bounds(requests, buffers, operations, ordinary, joined, leftovers, closers, bodiless)
+    bounds = Bounds(
+        requests, buffers, operations, ordinary, joined, leftovers, closers, bodiless, responses
+    )
     return Stage(design, bounds).m
 
 

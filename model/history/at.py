@@ -16,17 +16,20 @@ if TYPE_CHECKING:
 class At:
     """One line of one party's program where it runs: what its effect is written in.
 
-    ``p`` the party, ``r`` its request, ``o`` the reader its handle points to, ``k`` the block it is
-    said over. Reads see the state before the step.
+    ``p`` the party, ``r`` its request, ``h`` the request whose handle it uses (its own), ``o`` the
+    reader that this points to, ``k`` the block it is said over. Reads see the state before.
     """
 
     def __init__(
         self, stage: Stage, do: Step, placed: Placed, c: IntExpr, x: IntExpr | None
     ) -> None:
-        self.s, self.do, self.placed, self.r = stage, do, placed, c
+        self.s, self.do, self.placed = stage, do, placed
         self.p = c + placed.cast.first
+        self.r = c + stage.request.size if placed.cast.kind == "response" else c
+        late = placed.cast.kind == "leftover" and stage.design.evaluates
+        self.h = stage.via[self.p] if late else self.r
         over = placed.line.over
-        self.o = x if over == READER and x is not None else stage.body[c]
+        self.o = x if over == READER and x is not None else stage.body[self.h]
         self.k = x if over == BLOCK and x is not None else stage.held[self.p] - 1
         self.ground = stage.ground
         self._diverted: list[BoolExpr] = []
@@ -121,6 +124,10 @@ class At:
         do.set(s.count[self.p], 0, when)
         if not s.design.whole:
             self.keep([], when)
+        if "lengths" in s.design.fields:
+            do.set(s.took[self.p], 0, when)
+        if "request" in s.design.fields:
+            do.set(s.via[self.p], s.request.size, when)
         if self.placed.operation == "read":
             do.set(s.late[self.p], False, when)
 
@@ -131,7 +138,8 @@ class At:
         do.set(s.spent[self.p], 0, when)
         if "engine" in s.design.fields:
             do.set(s.nil[r], False, when)
-        if not s.party.size - s.request.size:
+        b = s.bounds
+        if not b.joined + b.leftovers + b.closers:
             for i in range(s.part.size):
                 do.set(s.unread[r, i], False, when)
 

@@ -23,7 +23,7 @@ from model.history.steps import (
 def _first_if_any(a: At) -> None:
     first = a.listed()[0]
     a.do.set(a.s.held[a.p], first)
-    a.goto("copy", first != 0)
+    a.pass_by("none", first != 0)
 
 
 def _none_left(a: At) -> None:

@@ -37,7 +37,8 @@ class Design:
     ``fields``: the reader's, as far as they can differ from one state to the next. ``append`` runs
     once for each buffer of a body; ``release`` comes after the framework's Close.
     ``whole``: a body is one buffer, of as many parts as others have buffers. ``pools``: readers
-    are pooled (else each request has a fresh one).
+    are pooled (else each request has a fresh one). ``evaluates`` is what a leftover does first in
+    each of its operations, ``writes`` what a response does that uses the same allocator.
     """
 
     name: str
@@ -51,6 +52,8 @@ class Design:
     release: tuple[Line, ...] = ()
     whole: bool = False
     pools: bool = True
+    evaluates: tuple[Line, ...] = ()
+    writes: tuple[Line, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Bounds:
 
     ``ordinary``: through a handle nobody reads or closes once a Close has begun, as a careful
     handler would. The first ``joined``, ``leftovers``, ``closers`` requests have such a holder; the
-    last ``bodiless`` requests have no body.
+    last ``bodiless`` requests have no body. ``responses`` are written beside them.
     """
 
     requests: int = 2
@@ -70,6 +73,7 @@ class Bounds:
     leftovers: int = 0
     closers: int = 0
     bodiless: int = 0
+    responses: int = 0
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ class Placed:
         return f"{kind}{self.operation}_{self.line.name}"
 
 
-VOICE: Final = {"acquire": "loop", "release": "release", "let_go": "release"}
+VOICE: Final = {"write": "writeChunk", "acquire": "loop", "release": "release", "let_go": "release"}
 CALLS: Final = {
     "read": "Read ",
     "close": "Close ",

@@ -50,21 +50,24 @@ class Stage:
         n, size = bounds.requests, bounds.buffers
         holders = bounds.joined + bounds.leftovers + bounds.closers
         self.request = m.index("request", n)
+        self.everyone = m.index("request", n + bounds.responses)
         self.object = m.index("reader", n)
-        self.block = m.index("block", n if design.whole else n * size)
-        self.party = m.index("party", n + holders)
+        blocks = n if design.whole else n * size
+        self.block = m.index("block", blocks + bounds.responses)
+        self.party = m.index("party", n + holders + bounds.responses)
         self.part = m.index("part", size)
         # A list can grow beyond one body's when two requests build on one reader, or when a
         # Read that is under way puts back what it had popped from.
         listed = size * max(n - 1, 1) + (size - 1 if holders else 0)
         self.place = m.index("place", 1 if design.whole else listed)
-        self.ground = Ground(m, self.object, self.block, self.request, FURTHER, lists_twice=True)
+        self.ground = Ground(m, self.object, self.block, self.everyone, FURTHER, lists_twice=True)
         self._fields(listed + size, holders)
         self.casts = list(self._casts())
         self.script = [p for cast in self.casts for p in self._script(cast)]
         self.lines = {(p.cast.kind, p.operation, p.line.name): p for p in self.script}
         self.labels = self._labels()
-        starts = [self.number(BEGIN)] * n + [self.number(IDLE)] * holders
+        begin, idle = self.number(BEGIN), self.number(IDLE)
+        starts = [begin] * n + [idle] * holders + [begin] * bounds.responses
         top = len(self.labels) - 1
         self.at = m.integers("at", self.party, 0, top, init=starts, hidden=True)
         for placed in self.script:
@@ -79,7 +82,7 @@ class Stage:
         # The reader's own fields.
         if "engine" in fields:
             self.engine = m.booleans("engine", self.object)
-            self.nil = m.booleans("nil", self.request)
+            self.nil = m.booleans("nil", self.everyone)
         if "left" in fields:
             self.left = m.integers("left", self.object, -self.party.size, most)
         self.buffers = m.integers(
@@ -92,8 +95,18 @@ class Stage:
             self.closed = m.booleans("closed", self.object)
         if "leases" in fields:
             self.leases = m.integers("leases", self.object, 0, 1 + holders)
+        if "lengths" in fields:
+            # The length in the slice header that the allocator and all holders share.
+            self.lengths = m.integers("length", self.block, 0, 2)
+            self.took = m.integers("took", self.party, 0, 1, hidden=True)
+        if "request" in fields:
+            # The pooled request structs: whose body each has, and which one a request was given.
+            self.struct = m.integers("struct", self.request, 0, n, init=n, labels=names)
+            self.idle = m.booleans("idle_struct", self.object, init=True)
+            self.has = m.integers("req_body", self.object, 0, n, init=n, labels=names)
+            self.via = m.integers("via", self.party, 0, n, init=n, hidden=True)
         # What a request's parties hold: the reader, and the generation they got it at.
-        self.body = m.integers("body", self.request, 0, n, init=n, labels=names)
+        self.body = m.integers("body", self.everyone, 0, n, init=n, labels=names)
         if "generation" in fields:
             self.generation = m.integers("generation", self.object, 0, n)
             self.stamp = m.integers("stamp", self.request, 0, n)
@@ -107,9 +120,9 @@ class Stage:
         self.spent = m.integers("spent", self.party, 0, self.bounds.operations, hidden=True)
         # Ghosts: a Close through this handle has begun, has returned; parts nobody has read yet;
         # this Read began after a Close had returned; the handler's Read met a nil engine.
-        self.closing = m.booleans("closing", self.request)
-        self.shut = m.booleans("shut", self.request)
-        self.unread = m.booleans("unread", (self.request, self.part))
+        self.closing = m.booleans("closing", self.everyone)
+        self.shut = m.booleans("shut", self.everyone)
+        self.unread = m.booleans("unread", (self.everyone, self.part))
         self.holds_part = m.integers("part", self.block, 0, self.part.size - 1, hidden=True)
         self.late = m.booleans("late", self.party)
 
@@ -122,6 +135,8 @@ class Stage:
             if size:
                 yield Cast(kind, self.m.index(kind, size), first)
             first += size
+        if b.responses:
+            yield Cast("response", self.m.index("response", b.responses), first)
 
     def _script(self, cast: Cast) -> Iterator[Placed]:
         d = self.design
@@ -134,9 +149,13 @@ class Stage:
             yield from operation(cast, "release", d.close, IDLE, then)
             yield from operation(cast, "let_go", d.release, then, OVER)
             return
+        if cast.kind == "response":
+            yield from operation(cast, "write", d.writes, BEGIN, OVER)
+            return
+        first = d.evaluates if cast.kind == "leftover" else ()
         if cast.kind != "closer":
-            yield from operation(cast, "read", d.read, IDLE, IDLE)
-        yield from operation(cast, "close", d.close, IDLE, IDLE)
+            yield from operation(cast, "read", [*first, *d.read], IDLE, IDLE)
+        yield from operation(cast, "close", [*first, *d.close], IDLE, IDLE)
 
     def _appended(self) -> Iterator[Line]:
         size = 1 if self.design.whole else self.bounds.buffers
@@ -152,7 +171,18 @@ class Stage:
     def _labels(self) -> list[str]:
         """Every label, in the order of a request's life: so `>=` tells who has begun."""
         found = [BEGIN]
-        for phase in ("acquire", IDLE, "read", "close", DEFERRED, PANICKED, "release", "let_go"):
+        phases = (
+            "write",
+            "acquire",
+            IDLE,
+            "read",
+            "close",
+            DEFERRED,
+            PANICKED,
+            "release",
+            "let_go",
+        )
+        for phase in phases:
             if phase in (IDLE, DEFERRED, PANICKED):
                 found.append(phase)
             inside = [p.label for p in self.script if p.operation == phase]
@@ -187,7 +217,9 @@ class Stage:
 
         voice = VOICE.get(placed.operation, "handler") if cast.kind == "request" else cast.kind
         says = f"{voice}: {CALLS.get(placed.operation, '')}{line.says}"
-        actor = "request {r}" if cast.kind == "request" else f"{cast.kind} of {{r}}"
+        actor = f"{cast.kind} {{r}}"
+        if cast.kind not in ("request", "response"):
+            actor = f"{cast.kind} of {{r}}"
         actions: dict[str, ActionBody] = {
             "": lambda do, r: body(do, r, None),
             READER: lambda do, r, o: body(do, r, o),
@@ -252,7 +284,9 @@ class Stage:
             self.request,
             lambda r: any_of(*(self.stands(r, x) for x in (DEFERRED, PANICKED, OVER))),
         )
-        held = [self._rests(integer(p)) for p in range(n, self.party.size)]
+        written = self.party.size - self.bounds.responses
+        held = [self._rests(integer(p)) for p in range(n, written)]
+        held += [self.stands(integer(p), OVER) for p in range(written, self.party.size)]
         quiet = all_of(ended, *held)
         back = self.ground.all_back() if self.design.pools else self.ground.blocks_back()
         m.always("P8", implies(quiet, back), "when all is over everything is back")

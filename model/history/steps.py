@@ -38,6 +38,8 @@ def _malloc(a: At) -> None:
     a.do.when(a.ground.lowest_free(a.k))
     a.ground.malloc(a.do, a.k)
     a.do.set(a.s.held[a.p], a.k + 1)
+    if "lengths" in a.s.design.fields:
+        a.do.set(a.s.lengths[a.k], 1)
 
 
 def _fill(a: At) -> None:
@@ -177,7 +179,7 @@ def _free_first(a: At) -> None:
 
 
 def _put(a: At) -> None:
-    a.do.when(a.s.body[a.r] == a.o)
+    a.do.when(a.s.body[a.h] == a.o)
     a.ground.put(a.do, a.o, by=a.r)
 
 
@@ -231,7 +233,7 @@ def _next_word(a: At) -> None:
 def _mine(a: At) -> BoolExpr:
     if "generation" not in a.s.design.fields:
         return boolean(True)
-    return a.s.generation[a.o] == a.s.stamp[a.r]
+    return a.s.generation[a.o] == a.s.stamp[a.h]
 
 
 def _valid(a: At) -> BoolExpr:
