@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NoReturn
 
 from nbio.verify.expr import (
     BoolExpr,
@@ -77,6 +78,17 @@ class Variable:
 class _Array:
     def __init__(self, variable: Variable) -> None:
         self.variable = variable
+
+    def __setitem__(self, key: object, value: object) -> NoReturn:
+        name = self.variable.name
+        raise ModelError(f"{caller()}: {name}[i] = ... changes no state: do.set({name}[i], ...)")
+
+    # An array is no value; compared as Python compares objects it would be a silent False.
+    def __eq__(self, other: object) -> NoReturn:
+        name = self.variable.name
+        raise ModelError(f"{caller()}: {name} is an array: say which cell, {name}[i], or forall")
+
+    __hash__ = object.__hash__
 
     def _flat(self, key: IntLike | tuple[IntLike, ...]) -> IntExpr:
         keys = key if isinstance(key, tuple) else (key,)

@@ -47,8 +47,9 @@ class Expr:
 
     def __bool__(self) -> bool:
         self._refuse(
-            "a Python if, and, or, not, or a chained comparison",
-            "Use ite(...), &, |, ~, and write a < b < c as (a < b) & (b < c).",
+            "a Python if, and, or, not, in, min, max, or a chained comparison",
+            "Use ite(...), &, |, ~, any_of(x == a, x == b), minimum(...), maximum(...), and write "
+            "a < b < c as (a < b) & (b < c).",
         )
 
     def __hash__(self) -> int:
@@ -85,6 +86,9 @@ class IntExpr(Expr):
 
     def __rsub__(self, other: IntLike) -> IntExpr:
         return _arith("sub", integer(other), self)
+
+    def __neg__(self) -> IntExpr:
+        return _arith("sub", integer(0), self)
 
     def __mul__(self, other: IntLike) -> IntExpr:
         return _arith("mul", self, integer(other))
@@ -211,7 +215,10 @@ def boolean(value: BoolLike) -> BoolExpr:
     if isinstance(value, BoolExpr):
         return value
     if not isinstance(value, bool):
-        raise ModelError(f"{caller()}: expected a boolean expression, got {value!r}")
+        raise ModelError(
+            f"{caller()}: expected a boolean expression, got {value!r}. As & and | bind tighter "
+            f"than ==, write (a == b) & c"
+        )
     return _bool("bool", (), (int(value),))
 
 

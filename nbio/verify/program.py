@@ -96,10 +96,33 @@ class Program:
         for i, cell in enumerate(self.cells):
             self._first.setdefault(cell.variable.name, i)
         self._memo: dict[int, Expr] = {}
+        self._check_names()
         self.instances = [i for a in model.actions for i in self._instances(a)]
         self.done = as_bool(self.lower(model.done_when))
         self.starts = as_bool(self.lower(model.starts_where))
         self.constraint = as_bool(self.lower(model.constraint))
+
+    def _check_names(self) -> None:
+        """ModelError, with the place, for a variable or parameter from somewhere else."""
+        model = self.model
+        for p in model.properties:
+            for part in (p.holds, p.then):
+                self._check_leaves(f"{p.place}: {p.kind} {p.name}", part, set())
+        for a in model.actions:
+            own, where = set(self._symbols(a)), f"{a.place}: action {a.name}"
+            self._check_leaves(where, a.guard, own)
+            for update in a.updates:
+                for read in (update.index, update.value, update.when):
+                    if read is not None:
+                        self._check_leaves(where, read, own)
+
+    def _check_leaves(self, where: str, expr: Expr, bound: set[int]) -> None:
+        for node in _leaves(expr):
+            name = str(node.data[0])
+            if node.op == "param" and node.uid not in bound:
+                raise ModelError(f"{where} uses {name}, which is another action's parameter")
+            if node.op in ("var", "select") and name not in self.model.variables:
+                raise ModelError(f"{where}: unknown variable {name}: {self.model.name} has no such")
 
     # ------------------------------------------------------------------------- lowering
 
@@ -188,6 +211,22 @@ class Program:
     def show(self, state: State) -> dict[str, str]:
         """A state as ``{cell: value as written}``."""
         return {c.name: c.variable.show(v) for c, v in zip(self.cells, state, strict=True)}
+
+
+def _leaves(expr: Expr) -> Iterator[Expr]:
+    """Variables, array reads, and the parameters that no quantifier binds."""
+    seen: set[tuple[int, frozenset[int]]] = set()
+    stack: list[tuple[Expr, frozenset[int]]] = [(expr, frozenset())]
+    while stack:
+        node, bound = stack.pop()
+        if (node.uid, bound) in seen:
+            continue
+        seen.add((node.uid, bound))
+        if node.op in ("forall", "exists", "count"):
+            bound |= {node.args[0].uid}
+        if node.op in ("var", "select") or (node.op == "param" and node.uid not in bound):
+            yield node
+        stack.extend((a, bound) for a in node.args)
 
 
 def _either(condition: BoolExpr, value: Expr, other: Expr) -> Expr:

@@ -83,12 +83,15 @@ def story(report: Report, result: PropertyResult, command: str = "") -> str:
 def columns(program: Program, trace: Trace) -> list[str]:
     """The trace as a table of at most :data:`WIDTH` columns."""
     rows = _rows(program, trace)
+    begins = _begins(program, trace)
+    if not rows:
+        return begins
     actors = list(dict.fromkeys(actor for actor, _, _ in rows))
     number = len(str(len(rows)))
     changed = 26
     width = max(12, (WIDTH - number - changed - 3) // max(1, len(actors)) - 3)
     head = " | ".join([" " * number, *(f"{a[:width]:<{width}}" for a in actors), "changed"])
-    lines = [head.rstrip(), "-" * min(WIDTH, len(head) + changed - 7)]
+    lines = [*begins, head.rstrip(), "-" * min(WIDTH, len(head) + changed - 7)]
     for i, (actor, said, changes) in enumerate(rows, 1):
         cells = [textwrap.wrap(said, width) if a == actor else [] for a in actors]
         cells.append(textwrap.wrap(changes, WIDTH - number - (width + 3) * len(actors) - 3))
@@ -98,6 +101,17 @@ def columns(program: Program, trace: Trace) -> list[str]:
             parts.append(cells[-1][k] if k < len(cells[-1]) else "")
             lines.append(" | ".join(parts).rstrip().rstrip("|").rstrip())
     return lines
+
+
+def _begins(program: Program, trace: Trace) -> list[str]:
+    """What the initial state is, as far as that isn't always the same; all of it if alone."""
+    cells = zip(program.cells, trace[0].state, strict=True)
+    told = [
+        f"{c.name}={c.variable.show(v)}"
+        for c, v in cells
+        if len(trace) == 1 or len(set(c.choices)) > 1
+    ]
+    return textwrap.wrap(f"initially {', '.join(told)}", WIDTH) if told else []
 
 
 def _rows(program: Program, trace: Trace) -> list[tuple[str, str, str]]:

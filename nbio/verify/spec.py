@@ -277,7 +277,8 @@ class Model:
 
     def action(
         self,
-        *,
+        /,
+        *bare: object,
         name: str = "",
         actor: str = "",
         say: str = "",
@@ -292,6 +293,9 @@ class Model:
         ``never`` marks an attempt that the design
         should always refuse: that it never happens is then no warning.
         """
+
+        if bare:
+            raise ModelError(f"{caller()}: write @m.action(), with brackets")
 
         def declare(function: Body) -> Body:
             self.add_action(name or function.__name__, function, params, actor, say, fair, never)
@@ -333,6 +337,8 @@ class Model:
                     f"{update.place}: action {name} sets {update.variable}, which is no variable "
                     f"of the model {self.name}"
                 )
+        for text in (actor, say):
+            _check_text(place, name, text, params)
         pairs = tuple(params.items())
         guard, updates = all_of(*step.guards), tuple(step.updates)
         told = say or name
@@ -369,6 +375,16 @@ class Model:
 
 
 _MOST_MEMBERS: Final = 16
+
+
+def _check_text(place: str, name: str, text: str, params: Mapping[str, Index]) -> None:
+    try:
+        text.format(**dict.fromkeys(params, ""))
+    except (KeyError, IndexError, ValueError) as error:
+        known = ", ".join(f"{{{n}}}" for n in params) or "no parameter"
+        raise ModelError(
+            f"{place}: action {name} says {text!r}, but it can only name {known}"
+        ) from error
 
 
 __all__: Final = [

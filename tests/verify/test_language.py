@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from enum import IntEnum
+from operator import setitem
 
 import pytest
 
 from nbio.verify import (
+    BoolExpr,
+    IntArray,
     IntExpr,
     Model,
     ModelError,
@@ -23,6 +26,7 @@ from nbio.verify import (
     render,
     sum_of,
 )
+from nbio.verify.expr import parameter
 
 
 class Who(IntEnum):
@@ -387,3 +391,73 @@ def test_a_mistaken_declaration_names_the_line(
         declare(Model("m"))
     assert said in str(error.value)
     assert str(error.value).startswith(__file__)
+
+
+def stranger() -> IntExpr:
+    return Model("other").integer("strange", 0, 3)
+
+
+def mistaken(say: Callable[[Model, IntArray, BoolExpr], object]) -> None:
+    m = Model("m")
+    at, flag = m.integers("at", m.index("p", 2), 0, 3), m.boolean("flag")
+    say(m, at, flag)
+    check(m)
+
+
+@pytest.mark.parametrize(
+    ("say", "said"),
+    [
+        (
+            lambda m, at, flag: m.always("x", stranger() == 0, because="y"),
+            "always x: unknown variable strange: m has no such",
+        ),
+        (
+            lambda m, at, flag: m.add_action("go", lambda do: do.when(stranger() == 0), {}),
+            "action go: unknown variable strange",
+        ),
+        (
+            lambda m, at, flag: m.add_action("go", lambda do: do.set(at[0], stranger()), {}),
+            "action go: unknown variable strange",
+        ),
+        (
+            lambda m, at, flag: m.always("x", at[parameter("q", 0, 1)] == 0, because="y"),
+            "always x uses q, which is another action's parameter",
+        ),
+        (lambda m, at, flag: m.always("x", at[0] == 0 & flag, because="y"), "write (a == b) & c"),
+        (lambda m, at, flag: m.always("x", at == 0, because="y"), "at is an array: say which cell"),
+        (
+            lambda m, at, flag: m.add_action("go", lambda do: setitem(at, 0, 1), {}),
+            "at[i] = ... changes no state: do.set(at[i], ...)",
+        ),
+        (
+            lambda m, at, flag: m.add_action("go", lambda do: None, {}, say="{q} goes"),
+            "action go says '{q} goes', but it can only name no parameter",
+        ),
+        (lambda m, at, flag: m.action(mistaken), "write @m.action(), with brackets"),
+        (lambda m, at, flag: max(at[0], at[1]), "minimum(...), maximum(...)"),
+    ],
+)
+def test_a_mistaken_expression_names_the_line(
+    say: Callable[[Model, IntArray, BoolExpr], object], said: str
+) -> None:
+    with pytest.raises(ModelError) as error:
+        mistaken(say)
+    assert said in str(error.value)
+    assert str(error.value).startswith(__file__)
+
+
+def test_a_story_tells_the_initial_state_where_there_are_several() -> None:
+    m = Model("several")
+    a, b = m.integer("a", 0, 1, choices=(0, 1)), m.integer("b", 0, 3)
+
+    @m.action()
+    def up(do: Step) -> None:
+        do.when(b < 3)
+        do.set(b, b + 1)
+
+    m.done(True)
+    m.always("low", (a == 0) | (b < 2), because="to be refuted")
+    m.always("even", a == 0, because="to be refuted")
+    text = render(check(m), traces="all")
+    assert "low is violated after 2 steps: not 'to be refuted'\ninitially a=1\n" in text
+    assert "even is violated after 0 steps: not 'to be refuted'\ninitially a=1, b=0" in text
