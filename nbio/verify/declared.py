@@ -41,6 +41,10 @@ class Index:
         return self.names[value] if self.names else str(value)
 
 
+Over = Index | tuple[Index, ...]
+"""What an array is over: one index, or several."""
+
+
 @dataclass(frozen=True)
 class Variable:
     """A declared variable: ``size`` cells of ``lo..hi`` (``labels`` for enums, bool for truth)."""
@@ -136,7 +140,7 @@ def members_of(kind: type[IntEnum]) -> tuple[int, int, dict[int, str]]:
     return values[0], values[-1], {int(m): m.name for m in kind}
 
 
-def shape_of(over: Index | tuple[Index, ...]) -> tuple[tuple[Index, ...], int]:
+def shape_of(over: Over) -> tuple[tuple[Index, ...], int]:
     """An array's indices, and how many cells it has."""
     indices = over if isinstance(over, tuple) else (over,)
     size = 1

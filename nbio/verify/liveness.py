@@ -31,7 +31,7 @@ from nbio.verify.columns import Columns, Truth
 from nbio.verify.engine import CHUNK, Bounds, Exploration
 from nbio.verify.expr import BoolExpr, ModelError, as_bool
 from nbio.verify.ints import Interpreter
-from nbio.verify.program import Instance, Program, State
+from nbio.verify.program import Fair, Program, State
 from nbio.verify.runs import Trace, TraceStep, rerun, trace_to
 from nbio.verify.spec import Property
 from nbio.verify.stepping import successors
@@ -136,33 +136,37 @@ class Spread:
 # ------------------------------------------------------------------------------ judging
 
 
-@dataclass(frozen=True)
-class Fair:
-    """Where a fair instance leads: from ``source[i]`` (ascending) to ``target[i]``."""
+class FairSteps:
+    """Where fair instances lead, taken as one: from ``source[i]`` (ascending) to ``target[i]``."""
 
-    instance: Instance
-    source: Ids
-    target: Ids
+    def __init__(self, strong: bool, source: Ids, target: Ids) -> None:
+        self.strong, self.source, self.target = strong, source, target
+        self.enabled = source[np.flatnonzero(np.diff(source, prepend=np.int32(-1)))]
+        """The states in which one of them is enabled, each once."""
 
-    @property
-    def strong(self) -> bool:
-        """Whether to be enabled again and again is enough to be taken."""
-        return self.instance.action.fair == "strong"
+    @classmethod
+    def joined(cls, fair: Fair, edges: list[tuple[Ids, Ids]]) -> FairSteps:
+        """The steps of all its instances."""
+        source, target = _joined([edges[n] for n in fair.instances])
+        if len(fair.instances) > 1:
+            order = np.argsort(source, kind="stable")
+            source, target = source[order], target[order]
+        return cls(fair.strong, source, target)
 
-    def inside(self, part: Truth) -> Fair:
+    def inside(self, part: Truth) -> FairSteps:
         """Only the steps within a part."""
         keep = part[self.source] & part[self.target]
-        return Fair(self.instance, self.source[keep], self.target[keep])
+        return FairSteps(self.strong, self.source[keep], self.target[keep])
 
     def content(self, run: list[int]) -> bool:
         """Whether going round ``run`` for ever (its last state is its first) is fair to it."""
-        if not self.source.size:
-            return True
         at = np.array(run, dtype=np.int32)
-        place = np.minimum(np.searchsorted(self.source, at), self.source.size - 1)
-        enabled = self.source[place] == at
-        if (enabled[:-1] & (self.target[place[:-1]] == at[1:])).any():
-            return True
+        low = np.searchsorted(self.source, at, side="left")
+        high = np.searchsorted(self.source, at, side="right")
+        for number in range(at.size - 1):
+            if at[number + 1] in self.target[low[number] : high[number]]:
+                return True
+        enabled = high > low
         return not (enabled.any() if self.strong else enabled.all())
 
 
@@ -178,8 +182,7 @@ class Liveness:
             parts[n].append((source, target))
         edges = [_joined(p) for p in parts]
         self._graph = Graph(found.states, *_joined(edges))
-        pairs = zip(self.program.instances, edges, strict=True)
-        self._fair = [Fair(i, *e) for i, e in pairs if i.action.fair]
+        self._fair = [FairSteps.joined(fair, edges) for fair in self.program.fairness()]
 
     def _refuse_what_does_not_fit(self) -> None:
         found, most = self.found, self._bounds.memory
@@ -264,7 +267,8 @@ class Liveness:
             here, next_ = part[fair.source], part[fair.target]
             taken = np.zeros(size.size, dtype=np.bool_)
             taken[here[(here >= 0) & (here == next_)]] = True
-            enabled = np.bincount(here[here >= 0], minlength=size.size)
+            can = part[fair.enabled]
+            enabled = np.bincount(can[can >= 0], minlength=size.size)
             if fair.strong:
                 bad = (enabled > 0) & ~taken
                 removed[fair.source[(here >= 0) & bad[here]]] = True
@@ -344,16 +348,18 @@ def confirm(program: Program, prop: Property, lasso: Lasso) -> None:
         raise ModelError(f"{prop.name}: the lasso comes to the goal after all")
     if cycle[0] != cycle[-1]:
         raise ModelError(f"{prop.name}: the lasso does not close")
-    for instance in program.instances:
-        if instance.action.fair and not _is_fair(interpreter, instance, cycle):
-            raise ModelError(f"{prop.name}: the lasso is unfair to {instance.label}")
+    for fair in program.fairness():
+        if not _is_fair(interpreter, fair, cycle):
+            raise ModelError(f"{prop.name}: the lasso is unfair to {fair.name}")
 
 
-def _is_fair(interpreter: Interpreter, instance: Instance, cycle: list[State]) -> bool:
+def _is_fair(interpreter: Interpreter, fair: Fair, cycle: list[State]) -> bool:
+    instances = [interpreter.program.instances[n] for n in fair.instances]
     after = [
-        interpreter.apply(instance, s) if interpreter.enabled(instance, s) else s for s in cycle
+        {interpreter.apply(i, s) for i in instances if interpreter.enabled(i, s)} - {s}
+        for s in cycle
     ]
-    if any(a == b != s for (s, b), a in zip(pairwise(cycle), after, strict=False)):
+    if any(b in then for (_, b), then in zip(pairwise(cycle), after, strict=False)):
         return True
-    enabled = [a != s for s, a in zip(cycle, after, strict=True)]
-    return not (any(enabled) if instance.action.fair == "strong" else all(enabled))
+    enabled = [bool(then) for then in after]
+    return not (any(enabled) if fair.strong else all(enabled))

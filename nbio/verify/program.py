@@ -83,6 +83,15 @@ class Instance:
         return f"{self.action.name}({inner})" if self.values else self.action.name
 
 
+@dataclass(frozen=True)
+class Fair:
+    """Instances (by number) that are fair taken as one."""
+
+    name: str
+    strong: bool
+    instances: tuple[int, ...]
+
+
 class Program:
     """The written-out form of ``model``; ``cells`` fixes the order of a state tuple."""
 
@@ -201,6 +210,21 @@ class Program:
         low = TRUE if index.lo >= 0 else index >= 0
         return low & (TRUE if index.hi < size else index < size)
 
+    def fairness(self) -> list[Fair]:
+        """What the model says of fairness."""
+        groups: dict[tuple[str, tuple[int, ...]], list[int]] = {}
+        strong: dict[str, bool] = {}
+        for number, instance in enumerate(self.instances):
+            action = instance.action
+            if action.fair:
+                strong[action.name] = action.fair == "strong"
+                groups.setdefault((action.name, _each(instance)), []).append(number)
+        found = [Fair(f"{n}{list(v)}", strong[n], tuple(g)) for (n, v), g in groups.items()]
+        for said in self.model.fairness:
+            its = [n for n, i in enumerate(self.instances) if i.action.name in said.actions]
+            found.append(Fair(" or ".join(said.actions), said.kind == "strong", tuple(its)))
+        return found
+
     # --------------------------------------------------------------------------- states
 
     @property
@@ -211,6 +235,15 @@ class Program:
     def show(self, state: State) -> dict[str, str]:
         """A state as ``{cell: value as written}``."""
         return {c.name: c.variable.show(v) for c, v in zip(self.cells, state, strict=True)}
+
+
+def _each(instance: Instance) -> tuple[int, ...]:
+    """The values of the parameters for each of which the instance's action is fair."""
+    action = instance.action
+    if action.fair_for is None:
+        return instance.values
+    pairs = zip(action.params, instance.values, strict=True)
+    return tuple(value for (name, _), value in pairs if name in action.fair_for)
 
 
 def _leaves(expr: Expr) -> Iterator[Expr]:

@@ -19,9 +19,8 @@ Every right-hand side reads the state *before* the action; all updates happen at
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Final, TypeVar
 
@@ -30,6 +29,7 @@ from nbio.verify.declared import (
     BoolArray,
     Index,
     IntArray,
+    Over,
     Variable,
     first_in,
     members_of,
@@ -43,18 +43,24 @@ from nbio.verify.expr import (
     BoolLike,
     IntExpr,
     ModelError,
-    all_of,
     bool_var,
     boolean,
     caller,
     int_var,
     ite,
-    parameter,
 )
 from nbio.verify.quantifiers import count, exists, expand, forall, sum_of
-from nbio.verify.steps import Action, Property, Step, Update
+from nbio.verify.steps import (
+    Action,
+    ActionBody,
+    Fairness,
+    Property,
+    Step,
+    Update,
+    check_words,
+    stated,
+)
 
-ActionBody = Callable[..., None]
 Body = TypeVar("Body", bound=ActionBody)
 
 
@@ -68,6 +74,7 @@ class Model:
     variables: dict[str, Variable] = field(default_factory=dict)
     actions: list[Action] = field(default_factory=list)
     properties: list[Property] = field(default_factory=list)
+    fairness: list[Fairness] = field(default_factory=list)
     done_when: BoolExpr = FALSE
     checks_deadlock: bool = True
     starts_where: BoolExpr = TRUE
@@ -164,7 +171,7 @@ class Model:
     def integers(
         self,
         name: str,
-        over: Index | tuple[Index, ...],
+        over: Over,
         lo: int,
         hi: int,
         init: int | Sequence[int] | None = None,
@@ -188,7 +195,7 @@ class Model:
     def enums(
         self,
         name: str,
-        over: Index | tuple[Index, ...],
+        over: Over,
         kind: type[IntEnum],
         init: IntEnum | Sequence[IntEnum],
         *,
@@ -202,7 +209,7 @@ class Model:
     def booleans(
         self,
         name: str,
-        over: Index | tuple[Index, ...],
+        over: Over,
         init: bool | Sequence[bool] = False,
         *,
         choices: Sequence[bool] = (),
@@ -217,12 +224,7 @@ class Model:
         return SetOf(self.booleans(name, of, choices=choices), (), of)
 
     def sets(
-        self,
-        name: str,
-        over: Index | tuple[Index, ...],
-        of: Index,
-        *,
-        choices: Sequence[bool] = (),
+        self, name: str, over: Over, of: Index, *, choices: Sequence[bool] = ()
     ) -> ArrayOf[SetOf]:
         """A set for each member of an index (or of several)."""
         indices, _ = shape_of(over)
@@ -233,9 +235,7 @@ class Model:
         """How often each member of an index is in it, at most ``most`` times; at first empty."""
         return Bag(self.integers(name, of, 0, most), (), of)
 
-    def bags(
-        self, name: str, over: Index | tuple[Index, ...], of: Index, most: int
-    ) -> ArrayOf[Bag]:
+    def bags(self, name: str, over: Over, of: Index, most: int) -> ArrayOf[Bag]:
         """A bag for each member of an index (or of several)."""
         indices, _ = shape_of(over)
         cells = self.integers(name, (*indices, of), 0, most)
@@ -245,9 +245,7 @@ class Model:
         """Members of an index, first in, first out; at most ``most`` of them, at first none."""
         return Queue(self._places(name, (), of, most), (), of, most)
 
-    def queues(
-        self, name: str, over: Index | tuple[Index, ...], of: Index, most: int
-    ) -> ArrayOf[Queue]:
+    def queues(self, name: str, over: Over, of: Index, most: int) -> ArrayOf[Queue]:
         """A queue for each member of an index (or of several)."""
         indices, _ = shape_of(over)
         cells = self._places(name, indices, of, most)
@@ -283,6 +281,7 @@ class Model:
         actor: str = "",
         say: str = "",
         fair: str = "",
+        fair_for: Sequence[str] | None = None,
         never: bool = False,
         **params: Index,
     ) -> Callable[[Body], Body]:
@@ -290,7 +289,8 @@ class Model:
 
         ``fair`` is ``""``, ``"weak"`` or ``"strong"``, of each value of the parameters by itself:
         an instance that stays enabled (weak), or is enabled again and again (strong), is taken.
-        ``never`` marks an attempt that the design
+        ``fair_for`` names the parameters of which that is said; it is then enough that the action
+        is taken at some values of the others. ``never`` marks an attempt that the design
         should always refuse: that it never happens is then no warning.
         """
 
@@ -298,7 +298,8 @@ class Model:
             raise ModelError(f"{caller()}: write @m.action(), with brackets")
 
         def declare(function: Body) -> Body:
-            self.add_action(name or function.__name__, function, params, actor, say, fair, never)
+            called = name or function.__name__
+            self.add_action(called, function, params, actor, say, fair, never, fair_for)
             return function
 
         return declare
@@ -312,37 +313,36 @@ class Model:
         say: str = "",
         fair: str = "",
         never: bool = False,
+        fair_for: Sequence[str] | None = None,
     ) -> None:
         """The plain form of :meth:`action`, for actions made in a loop."""
         place = caller()
-        # What has a default is the author's own: `lambda do, k=k: ...` in a loop.
-        takes = list(inspect.signature(body).parameters.values())[1:]
-        wanted = [p.name for p in takes if p.default is p.empty]
-        if wanted != list(params):
-            raise ModelError(
-                f"{place}: action {name} takes {wanted} but is declared over {list(params)}"
-            )
-        if fair not in ("", "weak", "strong"):
-            raise ModelError(
-                f"{place}: action {name}: fairness is 'weak' or 'strong', not {fair!r}"
-            )
         if any(a.name == name for a in self.actions):
             raise ModelError(f"{place}: action {name} is declared twice")
-        step = Step()
-        symbols = {n: parameter(n, 0, i.size - 1) for n, i in params.items()}
-        body(step, **symbols)
-        for update in step.updates:
+        made = stated(place, name, body, params)
+        for update in made.updates:
             if update.variable not in self.variables:
                 raise ModelError(
                     f"{update.place}: action {name} sets {update.variable}, which is no variable "
                     f"of the model {self.name}"
                 )
-        for text in (actor, say):
-            _check_text(place, name, text, params)
-        pairs = tuple(params.items())
-        guard, updates = all_of(*step.guards), tuple(step.updates)
-        told = say or name
-        self.actions.append(Action(name, pairs, guard, updates, actor, told, place, fair, never))
+        each_of = None if fair_for is None else tuple(fair_for)
+        told = replace(made, actor=actor, say=say or name, fair=fair, never=never, fair_for=each_of)
+        check_words(told)
+        self.actions.append(told)
+
+    def fair(self, kind: str, *actions: str) -> None:
+        """The named actions (without names: all so far) are fair taken as one.
+
+        ``m.fair("weak")`` says that something happens as long as something can.
+        """
+        if kind not in ("weak", "strong"):
+            raise ModelError(f"{caller()}: fairness is 'weak' or 'strong', not {kind!r}")
+        known = [a.name for a in self.actions]
+        for name in actions:
+            if name not in known:
+                raise ModelError(f"{caller()}: there is no action {name} that could be fair")
+        self.fairness.append(Fairness(kind, actions or tuple(known), caller()))
 
     # -------------------------------------------------------------------- properties
 
@@ -377,18 +377,9 @@ class Model:
 _MOST_MEMBERS: Final = 16
 
 
-def _check_text(place: str, name: str, text: str, params: Mapping[str, Index]) -> None:
-    try:
-        text.format(**dict.fromkeys(params, ""))
-    except (KeyError, IndexError, ValueError) as error:
-        known = ", ".join(f"{{{n}}}" for n in params) or "no parameter"
-        raise ModelError(
-            f"{place}: action {name} says {text!r}, but it can only name {known}"
-        ) from error
-
-
 __all__: Final = [
     "Action",
+    "ActionBody",
     "BoolArray",
     "Index",
     "IntArray",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nbio.verify.collections import Bag, Queue, SetOf
@@ -15,10 +16,12 @@ from nbio.verify.expr import (
     IntExpr,
     IntLike,
     ModelError,
+    all_of,
     as_int,
     boolean,
     caller,
     integer,
+    parameter,
 )
 
 
@@ -110,11 +113,21 @@ class Action:
     place: str
     fair: str = ""
     never: bool = False
+    fair_for: tuple[str, ...] | None = None
 
     def fill(self, text: str, values: Sequence[int]) -> str:
         """``text`` with ``{param}`` replaced by the instance's values."""
         pairs = zip(self.params, values, strict=True)
         return text.format(**{n: index.show(v) for (n, index), v in pairs})
+
+
+@dataclass(frozen=True)
+class Fairness:
+    """Actions that are fair taken as one, at whatever parameters."""
+
+    kind: str
+    actions: tuple[str, ...]
+    place: str
 
 
 @dataclass(frozen=True)
@@ -127,3 +140,42 @@ class Property:
     because: str
     place: str
     then: BoolExpr = TRUE
+
+
+ActionBody = Callable[..., None]
+
+
+def stated(place: str, name: str, body: ActionBody, params: Mapping[str, Index]) -> Action:
+    """What an action's function says, called once with symbols for its parameters."""
+    # What has a default is the author's own: `lambda do, k=k: ...` in a loop.
+    takes = list(inspect.signature(body).parameters.values())[1:]
+    wanted = [p.name for p in takes if p.default is p.empty]
+    if wanted != list(params):
+        raise ModelError(
+            f"{place}: action {name} takes {wanted} but is declared over {list(params)}"
+        )
+    step = Step()
+    body(step, **{n: parameter(n, 0, i.size - 1) for n, i in params.items()})
+    guard, updates = all_of(*step.guards), tuple(step.updates)
+    return Action(name, tuple(params.items()), guard, updates, "", name, place)
+
+
+def check_words(action: Action) -> None:
+    """ModelError where an action's fairness or texts name something that isn't there."""
+    names = [name for name, _ in action.params]
+    if action.fair not in ("", "weak", "strong"):
+        raise ModelError(
+            f"{action.place}: action {action.name}: fairness is 'weak' or 'strong', "
+            f"not {action.fair!r}"
+        )
+    for each in action.fair_for or ():
+        if each not in names or not action.fair:
+            raise ModelError(f"{action.place}: action {action.name} can't be fair for each {each}")
+    for text in (action.actor, action.say):
+        try:
+            text.format(**dict.fromkeys(names, ""))
+        except (KeyError, IndexError, ValueError) as error:
+            known = ", ".join(f"{{{n}}}" for n in names) or "no parameter"
+            raise ModelError(
+                f"{action.place}: action {action.name} says {text!r}, but it can only name {known}"
+            ) from error

@@ -1,6 +1,6 @@
 """`leads_to`: verdicts against brute force, lassos against a second look."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbio.verify import BoolExpr, IntExpr, Model, Step, any_of, check, ite, render
+from nbio.verify import (
+    BoolArray,
+    BoolExpr,
+    IntExpr,
+    Model,
+    ModelError,
+    Step,
+    any_of,
+    check,
+    ite,
+    render,
+)
 from nbio.verify.engine import Bounds, Verdict
 from nbio.verify.expr import integer
 
@@ -21,12 +32,15 @@ class Machine:
     moves: tuple[tuple[str, tuple[int | None, ...]], ...]
     premise: frozenset[int]
     goal: frozenset[int]
+    together: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
     def model(self) -> Model:
         m = Model("random machine")
         at = m.integer("at", 0, self.places - 1)
         for number, (fair, to) in enumerate(self.moves):
             self._action(m, at, f"move{number}", fair, to)
+        for kind, numbers in self.together:
+            m.fair(kind, *(f"move{n}" for n in numbers))
         m.leads_to("live", within(at, self.premise), within(at, self.goal), "to be judged")
         m.done(True)
         return m
@@ -63,23 +77,25 @@ class Machine:
         away = everywhere - self.goal
         there = self.reachable(reached & self.premise & away, away)
         return any(
-            self.connected(set(part)) and all(self.content(set(part), n) for n in self.fair())
+            self.connected(set(part)) and all(self.content(set(part), *f) for f in self.fair())
             for size in range(1, len(there) + 1)
             for part in combinations(sorted(there), size)
         )
 
-    def fair(self) -> list[int]:
-        return [n for n, (fair, _) in enumerate(self.moves) if fair]
+    def fair(self) -> list[tuple[str, tuple[int, ...]]]:
+        """What is fair taken as one: the kind, and which moves."""
+        alone = [(fair, (n,)) for n, (fair, _) in enumerate(self.moves) if fair]
+        return [*alone, *self.together]
 
     def connected(self, part: set[int]) -> bool:
         return all(self.reachable({place}, part) == part for place in part)
 
-    def content(self, part: set[int], number: int) -> bool:
-        """Going round all of ``part`` for ever is fair to the action."""
-        out = {a: b for n, a, b in self.edges() if n == number and a in part}
-        if any(b in part for b in out.values()):
+    def content(self, part: set[int], kind: str, numbers: tuple[int, ...]) -> bool:
+        """Going round all of ``part`` for ever is fair to the moves."""
+        out = {(a, b) for n, a, b in self.edges() if n in numbers and a in part}
+        if any(b in part for _, b in out):
             return True
-        return not out if self.moves[number][0] == "strong" else set(out) != part
+        return not out if kind == "strong" else {a for a, _ in out} != part
 
 
 def within(at: IntExpr, places: frozenset[int]) -> BoolExpr:
@@ -93,7 +109,11 @@ def machines(draw: st.DrawFn) -> Machine:
     to = st.tuples(*[st.none() | place] * places)
     moves = draw(st.lists(st.tuples(st.sampled_from(["", "weak", "strong"]), to), max_size=4))
     sets = st.frozensets(place, max_size=3)
-    return Machine(places, tuple(moves), draw(sets), draw(sets))
+    groups: list[tuple[str, tuple[int, ...]]] = []
+    if len(moves) > 1 and draw(st.booleans()):
+        numbers = draw(st.lists(st.integers(0, len(moves) - 1), min_size=2, unique=True))
+        groups.append((draw(st.sampled_from(["weak", "strong"])), tuple(numbers)))
+    return Machine(places, tuple(moves), draw(sets), draw(sets), tuple(groups))
 
 
 @settings(max_examples=500, deadline=None, derandomize=True)
@@ -118,11 +138,10 @@ def check_lasso(machine: Machine, run: list[int], start: int) -> None:
     assert after < start
     assert any(place in machine.premise for place in run[after + 1 :])
     turns = set(pairwise(run[start:]))
-    for number in machine.fair():
-        out = {(a, b) for n, a, b in machine.edges() if n == number and a in cycle}
+    for kind, numbers in machine.fair():
+        out = {(a, b) for n, a, b in machine.edges() if n in numbers and a in cycle}
         enabled = {a for a, _ in out}
-        strong = machine.moves[number][0] == "strong"
-        assert out & turns or not (enabled if strong else enabled == cycle)
+        assert out & turns or not (enabled if kind == "strong" else enabled == cycle)
 
 
 def lock(fair: str) -> Model:
@@ -175,3 +194,59 @@ def test_a_bound_leaves_it_unknown(bounds: Bounds) -> None:
     report = check(lock("strong"), bounds)
     assert report.result("served").verdict is Verdict.UNKNOWN
     assert report.warnings[0].startswith("stopped early: ")
+
+
+def servers(fair_for: list[str] | None) -> Model:
+    """A job is done by whichever server is up; each goes down and comes up, in turns."""
+    m = Model("servers")
+    server = m.index("server", 2)
+    up, done = m.integer("up", 0, 1), m.boolean("done")
+
+    @m.action(s=server, fair="weak", fair_for=fair_for)
+    def serve(do: Step, s: IntExpr) -> None:
+        do.when(up == s, ~done)
+        do.set(done, True)
+
+    @m.action()
+    def change(do: Step) -> None:
+        do.set(up, 1 - up)
+
+    m.leads_to("served", ~done, done, because="one of them is always up")
+    return m
+
+
+def test_fairness_of_an_action_whatever_its_parameters() -> None:
+    # Each server by itself is down again and again; that one of them is up never ends.
+    assert check(servers(None)).result("served").verdict is Verdict.REFUTED
+    assert check(servers(["s"])).result("served").verdict is Verdict.REFUTED
+    assert check(servers([])).result("served").verdict is Verdict.CONFIRMED
+
+
+def test_fairness_of_something_happening() -> None:
+    m = lock("")
+    m.leads_to("some", True, any_of(*(m_has(m, p) for p in (0, 1))), because="somebody gets it")
+    assert check(m).result("some").verdict is Verdict.REFUTED
+    m.fair("weak")
+    assert check(m).result("some").verdict is Verdict.CONFIRMED
+
+
+def m_has(m: Model, p: int) -> BoolExpr:
+    return BoolArray(m.variables["has"])[p]
+
+
+@pytest.mark.parametrize(
+    ("say", "said"),
+    [
+        (lambda m: m.fair("week"), "fairness is 'weak' or 'strong', not 'week'"),
+        (lambda m: m.fair("weak", "nobody"), "there is no action nobody that could be fair"),
+        (
+            lambda m: m.add_action("a", lambda do: None, {}, fair="weak", fair_for=["x"]),
+            "action a can't be fair for each x",
+        ),
+    ],
+)
+def test_mistaken_fairness_names_the_line(say: Callable[[Model], None], said: str) -> None:
+    with pytest.raises(ModelError) as error:
+        say(Model("m"))
+    assert said in str(error.value)
+    assert str(error.value).startswith(__file__)
