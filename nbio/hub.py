@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from email.utils import formatdate
 from typing import Any, Protocol
 
@@ -111,6 +111,8 @@ class Hub:
         self.patience = config.app_timeout
         self.overdue: dict[Exchange, float] = {}
         self.closing = False
+        # At shutdown: some that were accepted aren't among the connections yet.
+        self._joining = False
         # At shutdown: nothing is under way any more, or it was waited for long enough.
         self.enough = asyncio.Event()
         # Coarse: deadlines are compared with it, nothing is measured by it.
@@ -129,9 +131,23 @@ class Hub:
             self._recorder.start(self.pool)
         self._tick()
 
-    async def shut_down(self, timeout: float) -> None:
-        """Let what is under way finish within `timeout` seconds; then cut it off."""
+    async def shut_down(
+        self,
+        timeout: float,
+        queued: Sequence[socket.socket] = (),
+        factory: Callable[[], asyncio.BaseProtocol] = asyncio.Protocol,
+    ) -> None:
+        """Let what is under way finish within `timeout` seconds; then cut it off.
+
+        `queued` are connections that were accepted at the last moment, of which `factory` makes
+        this hub's.
+        """
         self.closing = True
+        self._joining = True
+        for accepted in queued:
+            accepted.setblocking(False)
+            await self.loop.connect_accepted_socket(factory, accepted)
+        self._joining = False
         for connection in list(self.connections):
             connection.shut_down()
         self._check_empty()
@@ -192,7 +208,7 @@ class Hub:
             self._check_empty()
 
     def _check_empty(self) -> None:
-        if self.closing and not self.connections and not self.running:
+        if self.closing and not self._joining and not self.connections and not self.running:
             self.enough.set()
 
     def take_spare(self) -> bytearray | None:
@@ -234,25 +250,21 @@ class Hub:
             exchange.timed_out()
 
 
-async def accept_queued(
-    loop: asyncio.AbstractEventLoop,
-    sockets: Iterable[Listening],
-    factory: Callable[[], asyncio.BaseProtocol],
-) -> None:
+def accept_queued(sockets: Iterable[Listening]) -> list[socket.socket]:
     """Accept the connections that the kernel holds for these sockets, before they are closed.
 
     Closing a socket resets the connections in its queue, and with them requests that were sent
     before the server knew that it would end.
     """
+    queued: list[socket.socket] = []
     for listening in sockets:
         # A duplicate, since not every loop's sockets can be asked to accept.
         with socket.socket(fileno=os.dup(listening.fileno())) as own:
             own.setblocking(False)
             with contextlib.suppress(OSError):
                 while True:
-                    accepted, _ = own.accept()
-                    accepted.setblocking(False)
-                    await loop.connect_accepted_socket(factory, accepted)
+                    queued.append(own.accept()[0])
+    return queued
 
 
 def again(error: BaseException) -> None:

@@ -113,9 +113,9 @@ class Server:
         hub = self._hub
         if listener is None or hub is None:
             return
-        await accept_queued(hub.loop, listener.sockets, partial(Connection, hub))
+        queued = accept_queued(listener.sockets)
         listener.close()
-        await hub.shut_down(self.config.shutdown_timeout)
+        await hub.shut_down(self.config.shutdown_timeout, queued, partial(Connection, hub))
         await self._end_lifespan()
         hub.stop()
         self._site.end()
