@@ -1,13 +1,15 @@
 """ASGI 3: the application as `await app(scope, receive, send)`."""
 
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
 from nbio.body import BodyReader
 from nbio.config import Config
 from nbio.errors import BodyError, ConcurrentReadError
 from nbio.exchange import ClientDisconnected, Exchange, Peer, Wire
+from nbio.files import open_file
 from nbio.heads import RequestHead
 from nbio.pool import BodyPool
 from nbio.responses import RawHeaders, ResponseError
@@ -18,27 +20,41 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+logger = logging.getLogger("nbio")
+
 VERSION = {"version": "3.0", "spec_version": "2.5"}
 
 READ = 65536
 """The most bytes of a body that one http.request message holds."""
 
 
+EXTENSIONS: Final[dict[str, dict[str, Any]]] = {
+    "http.response.trailers": {},
+    "http.response.pathsend": {},
+    "http.response.early_hint": {},
+    "nbio.request.trailers": {},
+}
+"""What every HTTP scope offers; the dictionaries in it are shared, and stay empty."""
+
+
 class AsgiSite:
     """An application, and what is the same in the scopes of all its requests."""
 
-    __slots__ = ("app", "config", "root_path", "state")
+    __slots__ = ("app", "config", "extensions", "root_path", "state")
     interface = "asgi"
 
     def __init__(self, app: App, config: Config) -> None:
         self.app = app
         self.config = config
         self.root_path = config.root_path
+        self.extensions = EXTENSIONS.copy()
         # What the lifespan left for the requests; None without a lifespan.
         self.state: dict[str, Any] | None = None
 
     def begin(self, pool: BodyPool) -> None:
-        """Nothing to prepare."""
+        """See whether anybody would read what applications tell for debugging."""
+        if logger.isEnabledFor(logging.DEBUG):
+            self.extensions["http.response.debug"] = {}
 
     def end(self) -> None:
         """Nothing to end: the lifespan is the server's."""
@@ -62,7 +78,7 @@ class AsgiSite:
 class AsgiExchange(Exchange):
     """A request to an ASGI application."""
 
-    __slots__ = ("_delivered", "_peer", "_site", "_start")
+    __slots__ = ("_delivered", "_peer", "_site", "_start", "_trailers")
 
     def __init__(
         self,
@@ -79,6 +95,8 @@ class AsgiExchange(Exchange):
         self._delivered = False
         # Status and headers: kept until the first piece of the body says how to frame it.
         self._start: tuple[int, RawHeaders] | None = None
+        # Of a response that was announced to have trailers: those so far.
+        self._trailers: list[tuple[bytes, bytes]] | None = None
 
     def call(self) -> Awaitable[None]:
         return self._site.app(
@@ -100,8 +118,11 @@ class AsgiExchange(Exchange):
             except BodyError:
                 # Cut off, refused, or the response is complete. Never said to be the end.
                 return {"type": "http.disconnect"}
-            self._delivered = body.at_eof or not data
-            return {"type": "http.request", "body": data, "more_body": not self._delivered}
+            self._delivered = last = body.at_eof or not data
+            request: Message = {"type": "http.request", "body": data, "more_body": not last}
+            if last and self.head.trailers:
+                request["nbio.request.trailers"] = list(self.head.trailers)
+            return request
         await self.wait_gone()
         return {"type": "http.disconnect"}
 
@@ -118,6 +139,8 @@ class AsgiExchange(Exchange):
             if self._start is not None:
                 raise ResponseError("http.response.start was sent already; send it once")
             self._start = (message["status"], message.get("headers", ()))
+            if message.get("trailers", False):
+                self._trailers = []
         elif kind == "http.response.body":
             data = message.get("body", b"")
             if type(data) is not bytes:
@@ -126,12 +149,39 @@ class AsgiExchange(Exchange):
             if self.wire.write_paused and not self.complete:
                 await self.wire.drained()
         else:
+            await self._send_other(kind, message)
+
+    async def _send_other(self, kind: str, message: Message) -> None:
+        """The messages of extensions."""
+        if kind == "http.response.early_hint":
+            self.send_early_hints(message.get("links", ()))
+        elif kind == "http.response.debug":
+            logger.debug("%s %s: %r", self.head.method, self.head.path, message.get("info"))
+        elif kind == "http.response.trailers":
+            self._send_trailers(message)
+        elif kind == "http.response.pathsend":
+            if self._start is None or self.framing is not None or self._trailers is not None:
+                raise ResponseError(f"{kind} follows http.response.start at once, as the body")
+            await self.send_file(*self._start, open_file(message["path"]))
+        else:
             raise ResponseError(
                 f"a message of type {kind!r} can't be sent here, only "
                 "'http.response.start' and then 'http.response.body'"
             )
 
+    def _send_trailers(self, message: Message) -> None:
+        if self._trailers is None or self.framing is None or self.complete:
+            raise ResponseError(
+                "http.response.trailers follow the body of a response whose start said trailers"
+            )
+        self._trailers += message.get("headers", ())
+        if not message.get("more_trailers", False):
+            self.send_trailers(self._trailers)
+            self.finish()
+
     def _send_body(self, data: bytes, last: bool) -> None:
+        # The end is the trailers', where there will be some.
+        last = last and self._trailers is None
         if self.framing is not None:
             if self.complete:
                 raise ResponseError("http.response.body after the one without more_body")
@@ -167,8 +217,10 @@ def http_scope(site: AsgiSite, head: RequestHead, peer: Peer) -> Scope:
         "headers": head.headers,
         "client": peer.client,
         "server": peer.server,
-        "extensions": {},
+        "extensions": site.extensions.copy(),
     }
+    if peer.tls is not None:
+        scope["extensions"]["tls"] = peer.tls
     if site.state is not None:
         scope["state"] = site.state.copy()
     return scope

@@ -6,7 +6,7 @@ is the small `Wire` below, so an exchange can be tested without a socket.
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from nbio.body import BodyReader
@@ -18,6 +18,7 @@ from nbio.responses import (
     Framing,
     RawHeaders,
     ResponseError,
+    encode_fields,
     wants_trailers,
 )
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from nbio.hub import Hub
 
 logger = logging.getLogger("nbio")
+
+EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\n"
 
 JOIN = 32768
 """Bodies up to this many bytes are copied behind their head, to make one write."""
@@ -244,6 +247,17 @@ class Exchange:
         if self._gone is not None:
             self._gone.set()
         self.wire.done(self)
+
+    def send_early_hints(self, links: Iterable[bytes]) -> None:
+        """Send a 103 (Early Hints; RFC 8297) with these Link values, where the client knows it.
+
+        Raises ResponseError once the response has started, and for what is no field value.
+        """
+        if self.framing is not None:
+            raise ResponseError("early hints come before the response; it has started")
+        block = encode_fields(200, [(b"link", link) for link in links]).block
+        if self.head.version == "1.1" and not self.disconnected:
+            self.wire.write(EARLY_HINTS + block.partition(b"\r\n")[2] + b"\r\n")
 
     def send_continue(self) -> None:
         """The application wants the body; a client that waits for a 100 may send it now."""

@@ -12,10 +12,11 @@ from typing import Final
 from nbio.body import BodyReader
 from nbio.ending import Ending
 from nbio.errors import PoolExhausted
-from nbio.exchange import Exchange, Peer, address
+from nbio.exchange import Exchange, Peer
 from nbio.heads import Refusal, RequestHead
 from nbio.http1 import COMPLETE, HEAD
 from nbio.hub import NEVER, Hub
+from nbio.peers import peer_of
 from nbio.verdicts import body_error, disconnected, verdict
 
 DIRECT: Final = 16384
@@ -50,10 +51,7 @@ class Connection(Ending):
     # uvloop's isn't an instance of asyncio.Transport, so nothing could be asserted here either.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._transport = transport
-        self._peer = Peer(
-            address(transport.get_extra_info("peername")),
-            address(transport.get_extra_info("sockname")),
-        )
+        self._peer = peer_of(transport)
         hub = self._hub
         full = len(hub.connections) >= hub.config.max_connections
         hub.connections.add(self)

@@ -132,7 +132,9 @@ class WebSocketExchange(Exchange):
         del scope["method"]
         scope["scheme"] = "wss" if self._peer.scheme == "https" else "ws"
         scope["subprotocols"] = offered(self.head)
-        scope["extensions"]["websocket.http.response"] = {}
+        scope["extensions"] = {"websocket.http.response": {}}
+        if self._peer.tls is not None:
+            scope["extensions"]["tls"] = self._peer.tls
         return scope
 
     async def call(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nbio.asgi import Message, Receive, Scope, Send
+from nbio.asgi import EXTENSIONS, Message, Receive, Scope, Send
 from nbio.errors import NbioError
 from nbio.lifespan import StartupFailed
 from nbio.responses import ResponseError
@@ -93,7 +93,7 @@ def test_the_scope() -> None:
             "headers": [(b"host", b"test"), (b"x-a", b"1"), (b"x-a", b"2")],
             "client": ("127.0.0.1", port),
             "server": ("127.0.0.1", live.server.port),
-            "extensions": {},
+            "extensions": EXTENSIONS,
         }
 
 
