@@ -116,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from nbio.loading import AppError
     from nbio.server import configure_logging, run
 
-    configure_logging()
+    configure_logging(chosen.config)
     if app_dir not in sys.path:
         sys.path.insert(0, app_dir)
     try:

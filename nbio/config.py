@@ -1,11 +1,14 @@
 """Every option of the server: one typed schema, from which the command line is made too."""
 
+import re
 from dataclasses import Field, dataclass, fields
 from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
 
 Interface = Literal["auto", "asgi", "wsgi", "native"]
 Lifespan = Literal["auto", "on", "off"]
 Safety = Literal["off", "simple", "debug"]
+ClientAuth = Literal["none", "optional", "required"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -28,6 +31,11 @@ class Config:
 
     host: Annotated[str, Doc("server", "address to listen on")] = "127.0.0.1"
     port: Annotated[int, Doc("server", "port to listen on; 0 takes a free one")] = 8000
+    bind: Annotated[
+        tuple[str, ...],
+        Doc("server", "instead of host: HOST:PORT, [V6]:PORT, unix:PATH, fd:N"),
+    ] = ()
+    unix_mode: Annotated[str, Doc("server", "mode of Unix sockets, octal, e.g. 660")] = ""
     backlog: Annotated[
         int, Doc("server", "connections the kernel may queue before they are accepted")
     ] = 2048
@@ -38,6 +46,7 @@ class Config:
     root_path: Annotated[
         str, Doc("server", "path under which the application is mounted (ASGI root_path)")
     ] = ""
+    factory: Annotated[bool, Doc("server", "the application is what module:app() returns")] = False
     server_header: Annotated[str, Doc("server", "value of the Server field; empty sends none")] = (
         "nbio"
     )
@@ -45,6 +54,46 @@ class Config:
         int, Doc("server", "worker threads for WSGI and for synchronous native handlers")
     ] = 32
     ws_per_message_deflate: Annotated[bool, Doc("server", "compress WebSocket messages")] = True
+
+    workers: Annotated[int, Doc("processes", "processes to serve in, supervised by one more")] = 1
+    max_requests: Annotated[
+        int, Doc("processes", "requests after which a process is replaced; 0: any")
+    ] = 0
+    max_requests_jitter: Annotated[
+        int, Doc("processes", "at most so many requests more, at random")
+    ] = 0
+    reload: Annotated[
+        bool, Doc("processes", "start anew when Python files change (watchfiles)")
+    ] = False
+
+    ssl_certfile: Annotated[str, Doc("TLS", "certificate chain (PEM); switches TLS on")] = ""
+    ssl_keyfile: Annotated[str, Doc("TLS", "its key, if it isn't in the same file")] = ""
+    ssl_keyfile_password: Annotated[str, Doc("TLS", "password of the key")] = ""
+    ssl_ca_certs: Annotated[str, Doc("TLS", "authorities that sign clients' certificates")] = ""
+    ssl_client_auth: Annotated[
+        ClientAuth, Doc("TLS", "whether clients must show a certificate")
+    ] = "none"
+    ssl_handshake_timeout: Annotated[float, Doc("TLS", "time for a handshake")] = 10.0
+
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Doc("proxies", "networks whose Forwarded, X-Forwarded-* count; unix; *"),
+    ] = ()
+    proxy_protocol: Annotated[
+        bool, Doc("proxies", "connections begin with a trusted proxy's PROXY preface")
+    ] = False
+
+    log_level: Annotated[LogLevel, Doc("logs", "least severity that is logged")] = "info"
+    access_log: Annotated[bool, Doc("logs", "log each request")] = False
+    access_format: Annotated[
+        str, Doc("logs", "format of the access log's lines: of atoms, combined or json")
+    ] = "combined"
+    request_ids: Annotated[
+        bool, Doc("logs", "give each request an X-Request-ID, or keep a proxy's")
+    ] = False
+    metrics_bind: Annotated[str, Doc("logs", "serve Prometheus' /metrics here; empty: nowhere")] = (
+        ""
+    )
 
     max_connections: Annotated[int, Doc("limits", "connections at once; more are answered 503")] = (
         16384
@@ -120,18 +169,33 @@ class Config:
 
     def __post_init__(self) -> None:
         for item in fields(self):
-            check(item, getattr(self, item.name))
+            value = getattr(self, item.name)
+            if isinstance(item.default, tuple) and isinstance(value, list):
+                # As a TOML file has it.
+                value = tuple(value)
+                object.__setattr__(self, item.name, value)
+            check(item, value)
         if not 0 <= self.port <= 65535:
             raise ValueError(f"port must be between 0 and 65535, not {self.port}")
         if self.low_water >= self.high_water:
             raise ValueError(
                 f"low_water must be below high_water, not {self.low_water} and {self.high_water}"
             )
+        if self.proxy_protocol and not self.trusted_proxies:
+            raise ValueError("proxy_protocol needs trusted_proxies: who may send the preface?")
+        if self.proxy_protocol and self.ssl_certfile:
+            raise ValueError("proxy_protocol can't be had with TLS: end TLS at the proxy")
+        if self.ssl_client_auth != "none" and not self.ssl_ca_certs:
+            raise ValueError("ssl_client_auth needs ssl_ca_certs: who signs the certificates?")
+        if self.unix_mode and not _MODE.fullmatch(self.unix_mode):
+            raise ValueError(f"unix_mode is octal, such as 660, not {self.unix_mode!r}")
 
 
 # Counts of which none at all makes sense. Of everything else there must be some.
 _MAY_BE_ZERO = frozenset(["port", "max_body", "max_idle_blocks", "low_water", "body_min_bytes"]) | {
     "app_timeout",
+    "max_requests",
+    "max_requests_jitter",
     "max_chunk_extensions",
     "max_trailers",
     "max_drain",
@@ -143,7 +207,10 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "interface": ("auto", "asgi", "wsgi", "native"),
     "lifespan": ("auto", "on", "off"),
     "safety": ("off", "simple", "debug"),
+    "ssl_client_auth": ("none", "optional", "required"),
+    "log_level": ("debug", "info", "warning", "error"),
 }
+_MODE = re.compile("0?[0-7]{3}")
 
 
 class Option(NamedTuple):

@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from email.utils import formatdate
 from typing import Any, Protocol
 
@@ -135,18 +135,18 @@ class Hub:
         self,
         timeout: float,
         queued: Sequence[socket.socket] = (),
-        factory: Callable[[], asyncio.BaseProtocol] = asyncio.Protocol,
+        join: "Callable[[socket.socket], Awaitable[object]] | None" = None,
     ) -> None:
         """Let what is under way finish within `timeout` seconds; then cut it off.
 
-        `queued` are connections that were accepted at the last moment, of which `factory` makes
-        this hub's.
+        `queued` are connections that were accepted at the last moment; `join` makes this hub's of
+        them.
         """
         self.closing = True
         self._joining = True
         for accepted in queued:
-            accepted.setblocking(False)
-            await self.loop.connect_accepted_socket(factory, accepted)
+            if join is not None:
+                await join(accepted)
         self._joining = False
         for connection in list(self.connections):
             connection.shut_down()

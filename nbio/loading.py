@@ -45,6 +45,17 @@ def load(reference: str, app_dir: str | None = None) -> Any:
     return found
 
 
+def made(factory: Any) -> Any:
+    """What a factory makes. Raises AppError when it can't be called."""
+    if not callable(factory):
+        raise AppError(f"the factory isn't callable, but {type(factory).__name__}")
+    try:
+        return factory()
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise AppError(f"the factory failed: {type(error).__name__}: {text}") from error
+
+
 def site_for(app: Any, config: Config) -> AsgiSite | NativeSite | WsgiSite:
     """Wrap an application by the interface it speaks. Raises AppError for one that is none."""
     if not callable(app):

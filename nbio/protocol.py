@@ -59,6 +59,10 @@ class Connection(Ending):
         if full:
             self._refuse(503, "too many connections")
 
+    def introduce(self, peer: Peer) -> None:
+        """The other end is a proxy's, and said whose connection this is."""
+        self._peer = peer
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._hub.remove(self)
         self._lingering = True

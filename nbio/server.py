@@ -5,21 +5,22 @@ import contextlib
 import gc
 import logging
 import signal
+import ssl
 import sys
 from collections.abc import Callable
-from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 from nbio.asgi import App, AsgiSite
 from nbio.config import Config
 from nbio.errors import NbioError
-from nbio.hub import Hub, accept_queued
+from nbio.hub import Hub
 from nbio.lifespan import Lifespan, first_of
-from nbio.loading import load, site_for
+from nbio.listening import Listening, Places
+from nbio.loading import load, made, site_for
 from nbio.native import Handler
 from nbio.pool import BodyPool, PoolStats
-from nbio.protocol import Connection
+from nbio.tls import TlsError, load_certificate, make_context
 from nbio.wsgi import WsgiApp
 
 logger = logging.getLogger("nbio")
@@ -32,22 +33,34 @@ class Server:
     """A server for one application.
 
     `app` is an ASGI or WSGI application, a native handler, or a "module:app" reference to one;
-    options are those of `Config`, as a `config` or as keyword arguments.
+    options are those of `Config`, as a `config` or as keyword arguments. `ssl_context` serves TLS
+    by a context of the caller's own; `places` are sockets that listen already.
 
     Raises AppError for what is no application, ValueError or TypeError for a wrong option.
     """
 
-    def __init__(self, app: AnyApp | str, config: Config | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        app: AnyApp | str,
+        config: Config | None = None,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        places: Places | None = None,
+        **options: Any,
+    ) -> None:
         if config is not None and options:
             raise TypeError("give either a config or options, not both")
         self.config = config if config is not None else Config(**options)
-        self._site = site_for(load(app) if isinstance(app, str) else app, self.config)
+        found = load(app) if isinstance(app, str) else app
+        self._site = site_for(made(found) if self.config.factory else found, self.config)
+        self._ssl = ssl_context
+        self._places = places
         self._hub: Hub | None = None
-        self._listener: asyncio.Server | None = None
+        self._listening: Listening | None = None
         self._lifespan: Lifespan | None = None
         self._stop = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        # Where it listens: (host, port) pairs. Known once it has started.
+        # Where it listens: (host, port) pairs, (path, 0) of Unix sockets; once it has started.
         self.addresses: list[tuple[str, int]] = []
 
     @property
@@ -64,9 +77,15 @@ class Server:
 
     @property
     def url(self) -> str:
-        """The URL of its root, by its first address."""
-        host = self.addresses[0][0] if self.addresses else self.config.host
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        """The URL of its root, by its first address; of a Unix socket unix:PATH."""
+        return self.urls[0]
+
+    @property
+    def urls(self) -> list[str]:
+        """The URL of its root by every address. Raises NbioError before it has started."""
+        if self._listening is None:
+            raise NbioError("the server has no address before it has started")
+        return self._listening.urls
 
     @property
     def pool(self) -> BodyPool:
@@ -97,29 +116,49 @@ class Server:
                 self._site.state = self._lifespan.state
         self._site.begin(hub.pool)
         try:
-            self._listener = await loop.create_server(
-                partial(Connection, hub), config.host, config.port, backlog=config.backlog
-            )
-        except OSError:
+            if self._ssl is None:
+                self._ssl = make_context(config)
+            self._listening = listening = Listening(hub, self._ssl, self._places)
+            listening.enough = self.shutdown
+            await listening.start()
+        except BaseException:
             await self._end_lifespan()
             raise
         hub.start()
-        names = [socket.getsockname() for socket in self._listener.sockets]
-        self.addresses = [(name[0], name[1]) for name in names]
+        self.addresses = listening.addresses
 
     async def stop(self) -> None:
-        """Stop listening, let requests finish within the shutdown timeout, stop the application."""
-        listener, self._listener = self._listener, None
+        """Stop listening, let requests finish within the shutdown timeout, stop the application.
+
+        Connections that the kernel has queued are accepted and served first: their clients were
+        told that they are connected.
+        """
+        listening, self._listening = self._listening, None
         hub = self._hub
-        if listener is None or hub is None:
+        if listening is None or hub is None:
             return
-        queued = accept_queued(listener.sockets)
-        listener.close()
-        await hub.shut_down(self.config.shutdown_timeout, queued, partial(Connection, hub))
+        queued = listening.stop()
+        await hub.shut_down(self.config.shutdown_timeout, queued, listening.join)
         await self._end_lifespan()
+        listening.note(hub.pool.stats())
         hub.stop()
         self._site.end()
         logger.info("%s", balance(hub.pool.stats()))
+
+    def reload_certificates(self) -> None:
+        """Read the certificate and key again; handshakes from here on use them.
+
+        What can't be used is logged, and those in use are kept.
+        """
+        if self._ssl is None or not self.config.ssl_certfile:
+            logger.info("there is no certificate to reload")
+            return
+        try:
+            load_certificate(self._ssl, self.config)
+        except TlsError as error:
+            logger.error("the certificate in use is kept: %s", error)
+        else:
+            logger.info("reloaded %s", self.config.ssl_certfile)
 
     async def serve(self) -> None:
         """Start, serve until `shutdown` or a cancellation, and stop. Raises what `start` raises."""
@@ -164,7 +203,7 @@ class Server:
             lifespan.cancel()
 
     def _announce(self) -> None:
-        logger.info("serving %s on %s", self.interface, self.url)
+        logger.info("serving %s on %s", self.interface, ", ".join(self.urls))
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -202,7 +241,10 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 class Signals:
-    """SIGINT and SIGTERM end the server: the first lets requests finish, the second doesn't."""
+    """SIGINT and SIGTERM end the server: the first lets requests finish, the second doesn't.
+
+    SIGHUP makes it read its certificates again.
+    """
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -210,27 +252,38 @@ class Signals:
 
     def install(self, loop: asyncio.AbstractEventLoop) -> None:
         """Take the signals over. On the main thread; elsewhere they aren't ours."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
+        with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
+            for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, self._caught)
+            loop.add_signal_handler(signal.SIGHUP, self._server.reload_certificates)
 
     def _caught(self) -> None:
         self._seen += 1
         self._server.shutdown(now=self._seen > 1)
 
 
-def run(app: AnyApp | str, config: Config | None = None, **options: Any) -> None:
+def run(
+    app: AnyApp | str,
+    config: Config | None = None,
+    *,
+    ssl_context: ssl.SSLContext | None = None,
+    places: Places | None = None,
+    **options: Any,
+) -> None:
     """Serve `app` in this process until SIGINT or SIGTERM. Arguments and errors as `Server`."""
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        server = runner.run(make(app, config, options))
+        # Made inside its loop, so that the application is imported there too.
+        server = runner.run(
+            make(lambda: Server(app, config, ssl_context=ssl_context, places=places, **options))
+        )
         runner.run(main(server))
     if server.config.print_balance:
         print(balance(server.pool.stats()), flush=True)
 
 
-async def make(app: AnyApp | str, config: Config | None, options: dict[str, Any]) -> Server:
-    """Make the server inside its loop, so that the application is imported there too."""
-    return Server(app, config, **options)
+async def make(factory: Callable[[], Server]) -> Server:
+    """Make the server inside its loop."""
+    return factory()
 
 
 async def main(server: Server) -> None:
@@ -242,6 +295,16 @@ async def main(server: Server) -> None:
     await server.serve()
 
 
-def configure_logging() -> None:
-    """Log to standard error, for a process that has no logging of its own."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
+def configure_logging(config: Config) -> None:
+    """Log to standard error, for a process that has no logging of its own; access to output."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=config.log_level.upper(),
+        format="%(levelname)s %(message)s",
+    )
+    access = logging.getLogger("nbio.access")
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    access.addHandler(handler)
+    access.setLevel(logging.INFO)
+    access.propagate = False

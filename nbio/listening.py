@@ -1,0 +1,163 @@
+"""A server's listeners: sockets to connections, the metrics' port, and what observes them."""
+
+import asyncio
+import contextlib
+import os
+import random
+import socket
+import ssl
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeAlias
+
+from nbio.access import AccessLog
+from nbio.binds import name_of, open_sockets, parse, unix_paths
+from nbio.config import Config
+from nbio.hub import Hub, accept_queued
+from nbio.metrics import Metrics, MetricsPort, Slabs
+from nbio.observing import Observation, Observer, Observing
+from nbio.pool import PoolStats
+from nbio.preface import Preface
+from nbio.protocol import Connection
+from nbio.proxy import Forwarding, Trust
+
+Factory: TypeAlias = Callable[[], asyncio.BaseProtocol]
+
+WATCH = 0.25
+"""Seconds between looks at what the metrics and max_requests want to know."""
+
+
+class Places:
+    """Sockets that listen, and the memory in which workers count: made once, before any fork.
+
+    Raises what `open_sockets` raises.
+    """
+
+    def __init__(self, config: Config, slabs: int = 1) -> None:
+        self._owner = os.getpid()
+        self.sockets = open_sockets(config)
+        self._paths = unix_paths(self.sockets)
+        self.metrics_sockets: list[socket.socket] = []
+        self.slabs: Slabs | None = None
+        # The slab that this process counts in.
+        self.index = 0
+        if config.metrics_bind:
+            self.slabs = Slabs(slabs)
+            port = parse(config.metrics_bind, 9100)
+            at = Config(bind=(config.metrics_bind,), port=port.port)
+            try:
+                self.metrics_sockets = open_sockets(at, {})
+            except BaseException:
+                self.close()
+                raise
+        self._paths = unix_paths([*self.sockets, *self.metrics_sockets])
+
+    def close(self) -> None:
+        """Close the sockets; the process that made them removes the paths of Unix sockets too."""
+        for sock in [*self.sockets, *self.metrics_sockets]:
+            sock.close()
+        if self._owner == os.getpid():
+            for path in self._paths:
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+
+
+class Listening:
+    """The listeners of one server."""
+
+    def __init__(
+        self, hub: Hub, context: ssl.SSLContext | None, places: Places | None = None
+    ) -> None:
+        config = hub.config
+        self._hub = hub
+        self._context = context
+        # Before the sockets: what is wrong with an option is to be said first.
+        trust = Trust(config.trusted_proxies)
+        log = AccessLog(config.access_format) if config.access_log else None
+        self._places = places if places is not None else Places(config)
+        self._metrics: Metrics | None = None
+        if self._places.slabs is not None:
+            self._metrics = Metrics(self._places.slabs, self._places.index)
+        observers: list[Observer] = [one for one in (log, self._metrics) if one is not None]
+        self._factory = self._connecting(observers, trust)
+        self._servers: list[asyncio.Server] = []
+        self._watch: asyncio.TimerHandle | None = None
+        self._limit = config.max_requests and config.max_requests + random.randint(
+            0, config.max_requests_jitter
+        )
+        self.enough: Callable[[], None] | None = None
+        scheme = "http" if context is None else "https"
+        self.urls = [name_of(sock, scheme) for sock in self._places.sockets]
+        names = [(s.family, s.getsockname()) for s in self._places.sockets]
+        self.addresses = [
+            (str(name), 0) if family == socket.AF_UNIX else (name[0], name[1])
+            for family, name in names
+        ]
+
+    def _connecting(self, observers: list[Observer], trust: Trust) -> Factory:
+        hub, config = self._hub, self._hub.config
+        connect: Callable[[Hub], Connection] = Connection
+        if observers or config.request_ids:
+            connect = Observation(observers, ids=config.request_ids, trust=trust).connect
+            hub.site = Observing(hub.site)
+        if trust:
+            hub.site = Forwarding(hub.site, trust)
+        if config.proxy_protocol:
+            return partial(Preface, hub, trust, connect)
+        return partial(connect, hub)
+
+    async def start(self) -> None:
+        """Begin to accept connections. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        for sock in self._places.sockets:
+            make: Any = loop.create_server
+            if sock.family == socket.AF_UNIX:
+                make = loop.create_unix_server
+            options: dict[str, Any] = {"sock": sock, "backlog": self._hub.config.backlog}
+            if self._context is not None:
+                options["ssl"] = self._context
+                options["ssl_handshake_timeout"] = self._hub.config.ssl_handshake_timeout
+            self._servers.append(await make(self._factory, **options))
+        if self._metrics is not None:
+            port = MetricsPort(self._metrics, self._refresh)
+            for sock in self._places.metrics_sockets:
+                start: Any = asyncio.start_server
+                if sock.family == socket.AF_UNIX:
+                    start = asyncio.start_unix_server
+                self._servers.append(await start(port.answer, sock=sock))
+        if self._metrics is not None or self._limit:
+            self._look()
+
+    def stop(self) -> list[socket.socket]:
+        """Accept what the kernel has queued, then no more; `join` takes what is returned."""
+        if self._watch is not None:
+            self._watch.cancel()
+        queued = accept_queued(self._places.sockets)
+        for server in self._servers:
+            server.close()
+        self._places.close()
+        return queued
+
+    async def join(self, accepted: socket.socket) -> None:
+        """Make a connection of one that was accepted. One that is gone already doesn't matter."""
+        accepted.setblocking(False)
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(OSError):
+            await loop.connect_accepted_socket(self._factory, accepted, ssl=self._context)
+
+    def note(self, stats: PoolStats) -> None:
+        """The pool's last counts, for the metrics of the other workers."""
+        if self._metrics is not None:
+            self._metrics.pool(stats)
+            self._metrics.connected(0)
+
+    def _refresh(self) -> None:
+        if self._metrics is not None:
+            self._metrics.pool(self._hub.pool.stats())
+
+    def _look(self) -> None:
+        self._refresh()
+        if self._limit and self._hub.requests >= self._limit and self.enough is not None:
+            self.enough()
+            return
+        self._watch = self._hub.loop.call_later(WATCH, self._look)

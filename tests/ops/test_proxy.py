@@ -1,0 +1,130 @@
+"""Who the client is behind proxies: parsers, and what they are believed."""
+
+import struct
+
+import pytest
+
+from nbio.exchange import Peer
+from nbio.proxy import (
+    V2_SIGNATURE,
+    ProxyError,
+    Trust,
+    forwarded,
+    forwarded_peer,
+    preface,
+    x_forwarded,
+)
+
+TRUST = Trust(["10.0.0.0/8", "127.0.0.1", "2001:db8::/32"])
+
+
+def told(
+    *fields: tuple[bytes, bytes], client: str = "127.0.0.1"
+) -> tuple[tuple[str, int | None] | None, str]:
+    peer = forwarded_peer(Peer((client, 5), ("127.0.0.1", 80)), fields, TRUST)
+    return peer.client, peer.scheme
+
+
+def test_only_trusted_peers_are_believed() -> None:
+    fields = ((b"x-forwarded-for", b"1.2.3.4"), (b"x-forwarded-proto", b"https"))
+    assert told(*fields) == (("1.2.3.4", 0), "https")
+    assert told(*fields, client="192.0.2.1") == (("192.0.2.1", 5), "http")
+
+
+@pytest.mark.parametrize(
+    ("chain", "client"),
+    [
+        # The rightmost that isn't trusted; what stands left of it is anybody's word.
+        (b"6.6.6.6, 1.2.3.4, 10.1.1.1", ("1.2.3.4", 0)),
+        (b"6.6.6.6, 1.2.3.4", ("1.2.3.4", 0)),
+        (b"10.9.9.9, 10.1.1.1", ("10.9.9.9", 0)),
+        (b"[2001:db8::1]:443, 10.1.1.1", ("2001:db8::1", 443)),
+        (b"1.2.3.4:99", ("1.2.3.4", 99)),
+        # What is malformed ends the walk at the last address that is known.
+        (b"1.2.3.4, junk, 10.1.1.1", ("10.1.1.1", 0)),
+        (b"junk", ("127.0.0.1", 5)),
+        (b"1.2.3.4:70000", ("127.0.0.1", 5)),
+        (b"", ("127.0.0.1", 5)),
+    ],
+)
+def test_x_forwarded_for(chain: bytes, client: tuple[str, int]) -> None:
+    assert told((b"x-forwarded-for", chain))[0] == client
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (b"for=1.2.3.4;proto=https", (("1.2.3.4", 0), "https")),
+        (b'For="[2001:db9::1]:8";Proto=HTTPS, for=10.0.0.1', (("2001:db9::1", 8), "https")),
+        (b"for=6.6.6.6, for=unknown, for=10.0.0.1", (("10.0.0.1", 0), "http")),
+        (b"for=6.6.6.6, for=_hidden", (("127.0.0.1", 5), "http")),
+        (b"for=6.6.6.6, for=\x00, for=10.0.0.1", (("10.0.0.1", 0), "http")),
+        (b'for="1.2.3.4', (("127.0.0.1", 5), "http")),
+        (b"for=1.2.3.4;proto=gopher", (("1.2.3.4", 0), "http")),
+    ],
+)
+def test_forwarded(value: bytes, expected: tuple[tuple[str, int], str]) -> None:
+    assert told((b"forwarded", value), (b"x-forwarded-for", b"9.9.9.9")) == expected
+
+
+def test_several_fields_are_one_list() -> None:
+    assert forwarded("for=1.1.1.1") == [(("1.1.1.1", 0), "")]
+    assert x_forwarded("1.1.1.1, 2.2.2.2", "https, http") == [
+        (("1.1.1.1", 0), "https"),
+        (("2.2.2.2", 0), "http"),
+    ]
+    assert told((b"x-forwarded-for", b"3.3.3.3"), (b"x-forwarded-for", b"10.1.1.1"))[0] == (
+        "3.3.3.3",
+        0,
+    )
+
+
+@pytest.mark.parametrize("text", ["10.0.0.0/33", "localhost", "", "10.0.0.1/8"])
+def test_what_is_no_proxy_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="a trusted proxy is an address"):
+        Trust([text])
+
+
+V1 = b"PROXY TCP4 192.0.2.1 192.0.2.2 1234 80\r\n"
+V2 = V2_SIGNATURE + struct.pack("!BBH4s4sHH", 0x21, 0x11, 12, b"\1\2\3\4", b"\5\6\7\10", 99, 80)
+
+
+@pytest.mark.parametrize(
+    ("data", "ends"),
+    [
+        (V1, (("192.0.2.1", 1234), ("192.0.2.2", 80))),
+        (b"PROXY TCP6 ::1 ::2 1 2\r\n", (("::1", 1), ("::2", 2))),
+        (b"PROXY UNKNOWN\r\n", None),
+        (b"PROXY UNKNOWN whatever it says\r\n", None),
+        (V2, (("1.2.3.4", 99), ("5.6.7.8", 80))),
+        (V2_SIGNATURE + b"\x20\x00\x00\x03\x04\x00\x00", None),
+        (V2_SIGNATURE + b"\x21\x21\x00\x24" + bytes(15) + b"\1" + bytes(15) + b"\2\0\1\0\2",
+         (("::1", 1), ("::2", 2))),
+    ],
+)  # fmt: skip
+def test_a_preface_at_every_split(data: bytes, ends: object) -> None:
+    for size in range(len(data)):
+        assert preface(data[:size]) is None
+    assert preface(data + b"GET ") == (len(data), ends)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET / HTTP/1.1\r\n",
+        b"PROXY TCP4 192.0.2.1 192.0.2.2 1234 80\n",
+        b"PROXY TCP4 192.0.2.1 192.0.2.2 01234 80\r\n",
+        b"PROXY TCP4 192.0.2.1 192.0.2.2 70000 80\r\n",
+        b"PROXY TCP4 ::1 ::2 1 2\r\n",
+        b"PROXY TCP5 1 2 3 4\r\n",
+        b"PROXY  TCP4 192.0.2.1 192.0.2.2 1234 80\r\n",
+        b"PROXY " + b"x" * 200,
+        V2_SIGNATURE + b"\x31\x11\x00\x0c" + bytes(12),
+        V2_SIGNATURE + b"\x22\x11\x00\x0c" + bytes(12),
+        V2_SIGNATURE + b"\x21\x11\x00\x0b" + bytes(11),
+        V2_SIGNATURE + b"\x21\x11\xff\xff",
+    ],
+)
+def test_what_is_no_preface(data: bytes) -> None:
+    with pytest.raises(ProxyError):
+        preface(data + b"\r\n" * 60)
