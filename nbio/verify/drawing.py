@@ -38,13 +38,18 @@ class Graph:
     def of(cls, model: Model, limit: int) -> Graph:
         """The graph of a model of at most ``limit`` states; ModelError beyond."""
         program = Program(model)
-        found = Interpreter(program).starts()
+        interpreter = Interpreter(program)
+        every = interpreter.starts()
+        found = [s for s in every if interpreter.value(program.constraint, s)]
         starts = len(found)
         number = {s: i for i, s in enumerate(found)}
         edges: list[tuple[int, int, str]] = []
-        interpreter = Interpreter(program)
+        left: set[int] = set()
         for n, state in enumerate(found):
             for taken in interpreter.successors(state):
+                if not interpreter.value(program.constraint, taken.state):
+                    left.add(n)
+                    continue
                 if taken.state not in number:
                     number[taken.state] = len(found)
                     found.append(taken.state)
@@ -54,7 +59,7 @@ class Graph:
                     f"{model.name} has more than {limit} states, too many to draw: make its "
                     f"constants smaller, or say --states"
                 )
-        left = {a for a, _, _ in edges}
+        left |= {a for a, _, _ in edges}
         nodes = (
             Node(
                 tuple(_lines(program, state)),

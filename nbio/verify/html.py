@@ -12,6 +12,7 @@ from typing import Final
 
 from nbio.verify.check import Report
 from nbio.verify.drawing import Graph
+from nbio.verify.expr import ModelError
 from nbio.verify.outputs import Json, rows
 from nbio.verify.report import counts
 
@@ -56,15 +57,18 @@ def _data(report: Report, target: str) -> Json:
 
 
 def _graph(report: Report) -> Json:
-    states = report.found.states
     why = ""
     if report.found.stopped:
         why = "The graph is left out, as the search stopped early."
-    elif report.found.symmetry or states > DRAWN:
-        why = f"The graph is left out: it has more than {DRAWN} states, or is reduced by symmetry."
+    elif report.found.states > DRAWN:
+        why = f"The graph is left out: it has more than {DRAWN} states."
     if why:
         return {"nodes": [], "edges": [], "why": why}
-    graph = Graph.of(report.model, DRAWN)
+    try:
+        # Under a symmetry this is the whole graph, not one of orbits: it may be larger.
+        graph = Graph.of(report.model, DRAWN)
+    except ModelError as error:
+        return {"nodes": [], "edges": [], "why": f"The graph is left out: {error}."}
     return {
         "nodes": [
             {"lines": list(n.lines), "initial": n.initial, "marks": [*n.marks]} for n in graph.nodes

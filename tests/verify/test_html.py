@@ -219,6 +219,28 @@ def test_the_graph_is_walked(page: Page) -> None:
     assert "violates dark" in page["#at"].text
 
 
+def test_a_small_graph_is_whole_also_where_the_search_was_reduced_or_cut_off() -> None:
+    def data(m: Model) -> dict[str, list[object]]:
+        found = re.search(r'type="application/json"[^>]*>(.*?)</script>', as_html(check(m)))
+        assert found is not None
+        graph: dict[str, list[object]] = json.loads(found[1])["graph"]
+        return graph
+
+    m = Model("pair", constants={})
+    who = m.index("who", 2, symmetric=True)
+    at = m.integers("at", who, 0, 9)
+
+    @m.action(p=who)
+    def up(do: Step, p: IntExpr) -> None:
+        do.set(at[p], at[p] + 1)
+
+    m.within((at[0] < 3) & (at[1] < 3), because="nine states are enough")
+    assert check(m).found.symmetry is not None
+    assert check(m).found.states == 6
+    assert len(data(m)["nodes"]) == 9
+    assert len(data(m)["edges"]) == 12
+
+
 def test_a_narrow_screen_scrolls_nothing_sideways(page: Page) -> None:
     page.browser.set_window_size(500, 900)
     wide = page.browser.execute_script(
@@ -234,6 +256,7 @@ def test_a_large_graph_is_left_out(browser: Chrome, tmp_path: Path) -> None:
     browser.get(f"file://{tmp_path}/report.html")
     page = Page(browser)
     assert f"more than {DRAWN} states" in page["#no-graph"].text
+    assert browser.execute_script("return scrollY") == 0  # it opens at its top
     assert page["#h-story"].text.startswith("P1 is violated after ")
     assert "request 0" in page.texts("#trace th")
     page["#end"].click()
