@@ -188,9 +188,9 @@ def _return_block(
     """The shell's part of unlease: the exhausted block leaves the slot and goes back."""
     k, mine = w.current[p], any_of(outcome == Outcome.OK, outcome == Outcome.RESUME)
     gone = mine & boolean(exhausted)
-    for j in range(w.block.size):
+    for j in w.every(w.block):
         this = gone & (k == j)
-        w.ground.free(do, j, this, seen(integer(j)))
+        w.ground.free(do, j, this, seen(j))
         do.set(w.inside[j], w.nowhere, this)
 
 

@@ -24,7 +24,6 @@ from nbio.verify.expr import (
     as_bool,
     as_int,
     implies,
-    integer,
 )
 from nbio.verify.machine import Applied
 from nbio.verify.spec import Step, exists, forall
@@ -146,14 +145,14 @@ def _contents(w: World) -> None:
     """P4 and P7: of every look at a block, in a call, by a view, by a view kept too long."""
     place, tag = w.ground.place, w.ground.tag
     free_of, own = [], []
-    for p in range(w.party.size):
+    for p in w.every(w.party):
         looks = any_of(w.doing[p] == COPYING, w.doing[p] == VIEWING)
         free_of.append(implies(looks, place[w.current[p]] != Place.FREE))
-        own.append(implies(looks, tag[w.current[p]] == w.request_of(integer(p))))
-    for i in range(w.keeper.size):
+        own.append(implies(looks, tag[w.current[p]] == w.request_of(p)))
+    for i in w.every(w.keeper):
         keeps, k = w.kept[i] > 0, w.kept[i] - 1
         free_of.append(implies(keeps, place[k] != Place.FREE))
-        own.append(implies(keeps, tag[k] == w.request_of(integer(i))))
+        own.append(implies(keeps, tag[k] == w.request_of(i)))
     w.m.always("P4", all_of(*free_of), "nobody looks at a block that has been freed")
     w.m.always("P7", all_of(*own), "no request ever sees another request's bytes")
 
@@ -215,21 +214,16 @@ RESET = ("leased", "waiting", "ended", "failed", "detached", "held", "paused")
 def _nobody_waits_for_ever(w: World) -> None:
     """L2, L3 and B1 as invariants: no reader asleep, and no connection paused, without reason."""
     awake = []
-    for p in range(w.party.size):
-        r = w.request_of(integer(p))
+    for p in w.every(w.party):
+        r = w.request_of(p)
         nothing = ~has_unread(w, w.handle[r]) & (w.wire[r] == WIRE_MORE)
         asleep = (w.doing[p] == WAITING) & ~w.called[p]
         awake.append(implies(asleep, nothing & valid(w, r) & ~w.closed[r]))
     w.m.always("L2s", all_of(*awake), "nobody sleeps over bytes, an end, a failure or a close")
 
-    def really_held(s: IntExpr) -> IntExpr:
-        from nbio.verify.spec import count
-
-        return count(w.block, lambda k: w.inside[k] == s)
-
     def flows(r: IntExpr) -> BoolExpr:
         s = w.handle[r]
-        full = (as_int(w.of("state", s)) == State.OPEN) & (really_held(s) > w.low)
+        full = (as_int(w.of("state", s)) == State.OPEN) & (w.really_held(s) > w.low)
         reason = valid(w, r) & full & (w.wire[r] != WIRE_CUT)
         return implies(w.on_line(r) & ~w.reading[r], reason & as_bool(w.of("paused", s)))
 
@@ -238,7 +232,7 @@ def _nobody_waits_for_ever(w: World) -> None:
     def bounded(r: IntExpr) -> BoolExpr:
         s = w.handle[r]
         live = w.on_line(r) & valid(w, r) & ~w.closed[r] & (w.wire[r] == WIRE_MORE)
-        return implies(live & w.reading[r], really_held(s) < w.high)
+        return implies(live & w.reading[r], w.really_held(s) < w.high)
 
     w.m.always("B1", forall(w.request, bounded), "at the high-water mark reading stops")
 

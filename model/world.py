@@ -5,7 +5,7 @@ resuming the socket) is written here as the pool does it; ``model/judges.py`` ju
 from outside.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -27,7 +27,7 @@ from nbio.verify.expr import (
     minimum,
 )
 from nbio.verify.machine import Applied, Machine
-from nbio.verify.spec import BoolArray, IntArray, Model, Step, exists, forall
+from nbio.verify.spec import BoolArray, Index, IntArray, Model, Step, count, exists, forall
 
 Seen = Callable[[IntExpr], BoolExpr]
 
@@ -83,6 +83,9 @@ class Bounds:
 class World:
     """The variables of the world, and the steps of its parties."""
 
+    kind: type[Model] = Model
+    on: type[Ground] = Ground
+
     def __init__(
         self,
         machine: Machine,
@@ -92,17 +95,18 @@ class World:
     ) -> None:
         slots, requests, blocks = bounds.slots, bounds.requests, bounds.blocks
         self.machine, self.body, self.detachers = machine, blocks, bounds.detachers
-        self.high, self.low = marks
+        self.high: IntLike = marks[0]
+        self.low: IntLike = marks[1]
         # What one call of the loop received may be several blocks, and go past the mark.
         self.bursts = bursts
         doc = "The final design, one atomic step an event."
-        self.m = m = Model("final", doc, dict(vars(bounds)))
+        self.m = m = self.kind("final", doc, dict(vars(bounds)))
         self.slot = m.index("slot", slots)
         self.request = m.index("request", requests)
         self.party = m.index("party", requests + bounds.leftovers)
         self.block = m.index("block", bounds.buffers)
         self.view = m.index("keep", 2)
-        self.ground = Ground(m, self.slot, self.block, self.request, judges.WORKS)
+        self.ground = self.on(m, self.slot, self.block, self.request, judges.WORKS)
         self.fields = {name: self._field(name) for name in machine.fields}
         self.nowhere = slots
         self.inside = m.integers("in", self.block, 0, slots, init=slots, labels={slots: "none"})
@@ -131,6 +135,10 @@ class World:
         return self.m.integers(name, self.slot, 0, high)
 
     # --------------------------------------------------------------------- vocabulary
+
+    def every(self, index: Index) -> Iterable[IntExpr]:
+        """Each member of an index; one symbol for all, where they are without number."""
+        return map(integer, range(index.size))
 
     def on_line(self, r: IntExpr) -> BoolExpr:
         """The connection of request ``r`` holds its handle and may send anything."""
@@ -179,6 +187,10 @@ class World:
         for k in reversed(range(self.block.size)):
             result = ite(self.inside[k] == s, k, result)
         return result
+
+    def really_held(self, s: IntExpr) -> IntExpr:
+        """How many blocks really are in slot ``s``."""
+        return count(self.block, lambda k: self.inside[k] == s)
 
     def may_act(self, p: IntExpr) -> BoolExpr:
         """The party holds its handle and is not inside a call; a handler only while it runs."""
@@ -241,21 +253,21 @@ class World:
         # Resuming is posted in the same step as the event that clears `paused`.
         if "paused" in writes:
             resumed = as_bool(self.of("paused", s)) & ~as_bool(writes["paused"])
-            for r in range(self.request.size):
+            for r in self.every(self.request):
                 do.set(self.reading[r], True, resumed & (self.ground.owner[s] == r))
 
     def _recycle(self, do: Step, s: IntExpr, recycled: BoolExpr, seen: Seen) -> None:
         """The shell's part of RECYCLED: free the slot's blocks, put the slot back."""
-        for k in range(self.block.size):
+        for k in self.every(self.block):
             mine = recycled & (self.inside[k] == s)
-            self.ground.free(do, k, mine, seen(integer(k)))
+            self.ground.free(do, k, mine, seen(k))
             do.set(self.inside[k], self.nowhere, mine)
         self.ground.put(do, s, recycled)
 
     def _call(self, do: Step, s: IntExpr, happened: BoolExpr) -> None:
         """Wake whoever sleeps on the slot."""
-        for p in range(self.party.size):
-            r = self.request_of(integer(p))
+        for p in self.every(self.party):
+            r = self.request_of(p)
             here = (self.handle[r] == s) & (self.stamp[r] == as_int(self.of("generation", s)))
             do.set(self.called[p], True, happened & here & (self.doing[p] == Doing.WAITING))
 

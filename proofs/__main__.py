@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 from model import claims, emit
 from nbio.verify.engine import Verdict
-from proofs import mutants, paths, refinement, schedules, spin
+from proofs import induction, mutants, paths, refinement, schedules, spin
 from proofs.ledger import Row, worst
 
 Section = Callable[[], Iterable[Row]]
@@ -62,6 +62,7 @@ def broken() -> Iterable[Row]:
 
 SECTIONS: dict[str, Section] = {
     "emitted": emitted,
+    "induction": induction.rows,
     "contracts": paths.rows,
     "refinement": refinement.rows,
     "schedules": schedules.rows,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -32,3 +33,9 @@ class Row:
 def worst(rows: Iterable[Row]) -> Verdict:
     """The weakest verdict; UNKNOWN of nothing."""
     return min((r.verdict for r in rows), default=Verdict.UNKNOWN)
+
+
+def progress(text: str) -> None:
+    """Say how far a long section is, where somebody looks."""
+    if sys.stderr.isatty():
+        print(f"\r   .. {text}\x1b[K", end="", file=sys.stderr, flush=True)

@@ -2,7 +2,8 @@
 
 Variables and parameters become what ``leaf`` makes of them, so that a lifecycle's fields can be
 constants, array cells or functions of an unbounded sort. Quantifiers over an index of known size
-are written out; truth values are Z3 booleans, never numbers.
+are written out, unless ``quantified`` makes something else of them (instances, for an index without
+end); truth values are Z3 booleans, never numbers.
 """
 
 from __future__ import annotations
@@ -26,18 +27,28 @@ def load_z3() -> Any:
     return z3
 
 
-def to_z3(expr: Expr, leaf: Callable[[Expr], Term]) -> Term:
-    """``expr`` as a term; ``leaf`` gives variables, parameters and array reads."""
+def to_z3(
+    expr: Expr, leaf: Callable[[Expr], Term], quantified: Callable[[Expr], Term] | None = None
+) -> Term:
+    """``expr`` as a term; ``leaf`` gives variables, parameters and array reads.
+
+    ``quantified`` gives ``forall``, ``exists`` and ``count`` nodes; without it they are written
+    out. Raises ModelError for an operator that no visitor knows.
+    """
     z3 = load_z3()
     memo: dict[int, Term] = {}
 
     def walk(node: Expr) -> Term:
         found = memo.get(node.uid)
         if found is None:
-            found = memo[node.uid] = _term(z3, node, leaf, walk)
+            if quantified is not None and node.op in ("forall", "exists", "count"):
+                found = quantified(node)
+            else:
+                found = _term(z3, node, leaf, walk)
+            memo[node.uid] = found
         return found
 
-    return walk(expand(expr))
+    return walk(expand(expr) if quantified is None else expr)
 
 
 def _term(z3: Any, node: Expr, leaf: Callable[[Expr], Term], walk: Callable[[Expr], Term]) -> Term:
