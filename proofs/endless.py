@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from nbio.verify.expr import TRUE, UNBOUNDED, Expr, integer, rewrite
+from nbio.verify.expr import TRUE, UNBOUNDED, Expr, integer
+from nbio.verify.rewriting import rewrite
 from nbio.verify.smt import Term, load_z3, to_z3
 from nbio.verify.spec import Action, Update
 from proofs.unbounded import EVERY, EndlessWorld

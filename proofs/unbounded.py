@@ -30,6 +30,7 @@ from model.final import steps
 from model.ground import Ground, Place
 from model.lifecycle import SLOT
 from model.world import Bounds, Phase, Seen, World
+from nbio.verify.declared import BoolArray, Index, IntArray, Variable, members_of, shape_of
 from nbio.verify.expr import (
     TRUE,
     UNBOUNDED,
@@ -47,7 +48,7 @@ from nbio.verify.expr import (
     parameter,
 )
 from nbio.verify.machine import Applied, Machine
-from nbio.verify.spec import Action, Index, Model, Step, Variable, forall
+from nbio.verify.spec import Action, Model, Step, forall
 
 OF_STATES = ("P1", "P4", "P7", "P8", "R1", "E1", "V1", "W1", "L2s", "L3s", "B1")
 """The properties that are formulas over a state; the others are judged at the step."""
@@ -86,23 +87,53 @@ class EndlessModel(Model):
 
     world: EndlessWorld
 
-    def _array(
+    def integers(
         self,
         name: str,
         over: Index | tuple[Index, ...],
         lo: int,
         hi: int,
-        init: int | Sequence[int],
-        kind: type[IntEnum] | None,
-        truth: bool,
-        holds: Index | None,
+        init: int | Sequence[int] | None = None,
+        *,
+        choices: Sequence[int] = (),
+        holds: Index | None = None,
         hidden: bool = False,
+        labels: Mapping[int, str] | None = None,
+    ) -> IntArray:
+        assert init is None or isinstance(init, int)
+        return IntArray(self._alike(name, over, lo, hi, init or 0, truth=False))
+
+    def enums(
+        self,
+        name: str,
+        over: Index | tuple[Index, ...],
+        kind: type[IntEnum],
+        init: IntEnum | Sequence[IntEnum],
+        *,
+        choices: Sequence[IntEnum] = (),
+    ) -> IntArray:
+        assert isinstance(init, IntEnum)
+        lo, hi, _ = members_of(kind)
+        return IntArray(self._alike(name, over, lo, hi, init, truth=False))
+
+    def booleans(
+        self,
+        name: str,
+        over: Index | tuple[Index, ...],
+        init: bool | Sequence[bool] = False,
+        *,
+        choices: Sequence[bool] = (),
+    ) -> BoolArray:
+        assert isinstance(init, bool)
+        return BoolArray(self._alike(name, over, 0, 1, init, truth=True))
+
+    def _alike(
+        self, name: str, over: Index | tuple[Index, ...], lo: int, hi: int, init: int, truth: bool
     ) -> Variable:
-        assert isinstance(over, Index)
-        assert isinstance(init, int)
-        return self._declare(
-            Variable(name, over.size, lo, hi, ((init,),), truth, None, (over,), holds)
-        )
+        indices, size = shape_of(over)
+        v = Variable(name, size, lo, hi, ((int(init),),), truth, over=indices)
+        self.variables[name] = v
+        return v
 
     def new_step(self) -> Step:
         """The steps of this world keep its ghost queue."""
