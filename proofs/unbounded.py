@@ -22,6 +22,7 @@ most one view at a time; but there are as many parties as one likes.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 
@@ -49,6 +50,7 @@ from nbio.verify.expr import (
 )
 from nbio.verify.machine import Applied, Machine
 from nbio.verify.spec import Action, Model, Step, forall
+from nbio.verify.steps import ActionBody
 
 OF_STATES = ("P1", "P4", "P7", "P8", "R1", "E1", "V1", "W1", "L2s", "L3s", "B1")
 """The properties that are formulas over a state; the others are judged at the step."""
@@ -60,10 +62,10 @@ ENDLESS = Bounds(*([UNBOUNDED] * 7))
 class QueueStep(Step):
     """A step that keeps the ghost queue beside the writes of ``in``."""
 
-    world: EndlessWorld
-
-    def __init__(self) -> None:
+    def __init__(self, world: EndlessWorld, step: Step) -> None:
         super().__init__()
+        self.world = world
+        self.guards, self.updates = step.guards, step.updates
         self.events: set[str] = set()
 
     def set(self, target: Expr, value: IntLike | BoolLike, when: BoolLike = True) -> None:
@@ -135,12 +137,24 @@ class EndlessModel(Model):
         self.variables[name] = v
         return v
 
-    def new_step(self) -> Step:
-        """The steps of this world keep its ghost queue."""
-        step = QueueStep()
-        step.world = self.world
-        self.world.steps.append(step)
-        return step
+    def add_action(
+        self,
+        name: str,
+        body: ActionBody,
+        params: Mapping[str, Index],
+        actor: str = "",
+        say: str = "",
+        fair: str = "",
+        never: bool = False,
+        fair_for: Sequence[str] | None = None,
+    ) -> None:
+        @functools.wraps(body)
+        def with_queue(do: Step, **symbols: IntExpr) -> None:
+            step = QueueStep(self.world, do)
+            self.world.steps.append(step)
+            body(step, **symbols)
+
+        super().add_action(name, with_queue, params, actor, say, fair, never, fair_for)
 
 
 class EndlessGround(Ground):
