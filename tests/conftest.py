@@ -7,6 +7,12 @@ pytest_plugins = ["nbio.testing.plugin"]
 TOLD = pytest.StashKey[list[str]]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--rewrite-traces", action="store_true", help="search for the stories in traces/ again"
+    )
+
+
 @pytest.fixture(scope="session")
 def told(request: pytest.FixtureRequest) -> list[str]:
     """Lines for the end of the run."""
