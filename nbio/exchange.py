@@ -296,6 +296,8 @@ class Exchange:
             return
         logger.error("%s: the application didn't answer in time", self._name())
         self.lost()
+        if self.body is not None:
+            self.body.release()
         self.wire.refuse(503, "the application didn't answer in time")
         if self.task is not None:
             self.task.cancel()
