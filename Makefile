@@ -9,7 +9,7 @@ OPTIONS :=
 SOURCES := nbio model proofs tests docs/examples
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check verify verify-full bench clean emit
+.PHONY: help setup demo test check verify verify-full soak peers bench clean emit
 
 help: ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,12 @@ verify: $(READY) ## re-derive every ci claim, proof and mutant; one ledger
 
 verify-full: $(READY) ## the claims that take long
 	$(BIN)/python -m model verify --tier full
+
+soak: $(READY) ## what takes minutes: 20,000 uploads with aborts, 10,000 idle connections
+	$(BIN)/python -m pytest -q -m soak tests/soak
+
+peers: $(READY) $(PEERS)/.ready ## the conformance cases against other servers; renews docs/peers.md
+	$(BIN)/python -m tests.peers
 
 bench: $(READY) $(PEERS)/.ready ## measure against the peers (needs wrk, gcc); OPTIONS=--quick tries all once
 	$(BIN)/python tests/bench/bench_pool.py

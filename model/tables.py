@@ -6,7 +6,7 @@ which page is stale.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -165,11 +165,11 @@ TABLES: dict[str, Callable[[], str]] = {
 }
 
 
-def renewed(text: str) -> str:
+def renewed(text: str, tables: Mapping[str, Callable[[], str]] = TABLES) -> str:
     """A page with its generated parts made again."""
 
     def fill(match: re.Match[str]) -> str:
-        return f"{match[1]}{TABLES[match['name']]()}\n{match[3]}"
+        return f"{match[1]}{tables[match['name']]()}\n{match[3]}"
 
     return _BLOCK.sub(fill, text)
 
