@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 from model import claims, emit
 from nbio.verify.engine import Verdict
-from proofs import induction, mutants, paths, refinement, schedules, spin
+from proofs import fuzzing, induction, mutants, paths, refinement, schedules, spin
 from proofs.ledger import Row, worst
 
 Section = Callable[[], Iterable[Row]]
@@ -69,6 +69,7 @@ SECTIONS: dict[str, Section] = {
     "claims": claimed,
     "spin": spin.rows,
     "mutants": broken,
+    "fuzzing": fuzzing.rows,
 }
 
 
