@@ -25,6 +25,14 @@ GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
 
 
+def as_event(message: bytes | str | None, ended: tuple[int, str]) -> dict[str, Any]:
+    """A message, or the end, as ASGI has it."""
+    if message is None:
+        return {"type": "websocket.disconnect", "code": ended[0], "reason": ended[1]}
+    key = "text" if isinstance(message, str) else "bytes"
+    return {"type": "websocket.receive", key: message}
+
+
 class BadHandshake(Exception):
     """A request to open a WebSocket that is none; `status` and `fields` are the answer's."""
 
@@ -151,7 +159,7 @@ class WebSocketExchange(Exchange):
 
     async def receive(self) -> Message:
         """The `receive` of ASGI: connect, messages, disconnect."""
-        from nbio.websocket_frames import ABNORMAL, as_event
+        from nbio.websocket_frames import ABNORMAL
 
         if not self._connected:
             self._connected = True

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from websockets.exceptions import InvalidState, ProtocolError
 from websockets.extensions import Extension
@@ -21,6 +21,7 @@ from websockets.server import ServerProtocol
 from nbio.exchange import ClientDisconnected
 from nbio.hub import NEVER, Hub
 from nbio.responses import ResponseError
+from nbio.websocket_plain import BINARY, TEXT, plain_frame, plain_payload, plain_size, wire_size
 
 STEP: Final = 4096
 """Bytes fed to the parser at a time: inflated, they may be a thousand times as many."""
@@ -49,6 +50,7 @@ class FramedConnection(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
+        "_due",
         "_heard",
         "_hub",
         "_mark",
@@ -58,11 +60,13 @@ class FramedConnection(asyncio.BufferedProtocol):
         "_parts",
         "_paused",
         "_pinged",
+        "_plain",
         "_protocol",
         "_queued",
         "_reader",
         "_shut",
         "_transport",
+        "_undone",
         "_unfed",
         "_waiters",
         "deadline",
@@ -84,6 +88,12 @@ class FramedConnection(asyncio.BufferedProtocol):
             state=State.OPEN, max_size=hub.config.ws_max_size, logger=logger
         )
         self._protocol.extensions = extensions
+        # Most frames don't need the parser; with an extension any may.
+        self._plain = not extensions
+        # Bytes that the parser was fed of a frame that it hasn't returned, and what of one that
+        # began as a plain one is still to come.
+        self._undone = 0
+        self._due = 0
         # Complete messages that the application hasn't asked for yet, and their bytes.
         self._messages: deque[Message] = deque()
         self._queued = 0
@@ -124,8 +134,8 @@ class FramedConnection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         self._heard = True
-        with self._hub.scratch_view[:nbytes] as view:
-            self._feed(self._unfed + bytes(view) if self._unfed else bytes(view))
+        data = self._hub.scratch_view[:nbytes].tobytes()
+        self._feed(self._unfed + data if self._unfed else data)
 
     def eof_received(self) -> bool:
         self._protocol.receive_eof()
@@ -170,16 +180,38 @@ class FramedConnection(asyncio.BufferedProtocol):
     def _feed(self, data: bytes) -> None:
         """Give the parser as much as there is room for, and keep the rest."""
         at = 0
+        limit = self._hub.config.ws_max_size
         while at < len(data) and not self._full:
-            self._protocol.receive_data(data[at : at + STEP])
-            at += STEP
-            for frame in self._protocol.events_received():
-                assert isinstance(frame, Frame), "the handshake is done"
-                self._received(frame)
+            size = self._plain_at(data, at)
+            if size and at + size <= len(data) and wire_size(limit) >= size:
+                kind = Opcode.TEXT if data[at] == TEXT else Opcode.BINARY
+                self._complete(kind, plain_payload(data, at, size))
+            else:
+                # Of a large message all that is here at one go.
+                self._due = self._due or size
+                size = min(self._due or STEP, len(data) - at)
+                self._parse(data[at : at + size])
+            at += size
         self._unfed = data[at:]
         self._send_out()
         self._set_paused(self._full)
         self._notice()
+
+    def _plain_at(self, data: bytes, at: int) -> int:
+        """The size of the plain frame that begins here; 0 when none does."""
+        if not self._plain or self._undone or self._parts or self._shut or self.closing:
+            return 0
+        return plain_size(data, at)
+
+    def _parse(self, data: bytes) -> None:
+        self._due = max(0, self._due - len(data))
+        self._undone += len(data)
+        self._protocol.receive_data(data)
+        for frame in self._protocol.events_received():
+            assert isinstance(frame, Frame), "the handshake is done"
+            # A length in more bytes than it needs leaves some over; then all is the parser's.
+            self._undone -= wire_size(len(frame.data))
+            self._received(frame)
 
     def _received(self, frame: Frame) -> None:
         if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
@@ -193,13 +225,17 @@ class FramedConnection(asyncio.BufferedProtocol):
         if not frame.fin:
             return
         parts, self._parts = self._parts, []
-        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        self._complete(self._opcode, parts[0] if len(parts) == 1 else b"".join(parts))
+
+    def _complete(self, opcode: Opcode, data: bytes) -> None:
+        """A message is here."""
         message: Message = data
-        if self._opcode is Opcode.TEXT:
+        if opcode is Opcode.TEXT:
             try:
                 message = data.decode()
             except UnicodeDecodeError as error:
                 self._protocol.fail(INVALID_DATA, f"{error.reason} at position {error.start}")
+                self._shut = True
                 return
         self._messages.append(message)
         self._queued += len(data)
@@ -247,20 +283,28 @@ class FramedConnection(asyncio.BufferedProtocol):
 
         Raises ClientDisconnected after a close or a loss.
         """
+        text = isinstance(message, str)
+        data = message.encode() if isinstance(message, str) else message
+        if self._plain and not self.closing:
+            self._transport.write(plain_frame(TEXT if text else BINARY, data))
+        else:
+            self._send_by_protocol(data, text)
+        if self.write_paused:
+            waiter: asyncio.Future[None] = self._hub.loop.create_future()
+            self._waiters.append(waiter)
+            await waiter
+
+    def _send_by_protocol(self, data: bytes, text: bool) -> None:
         try:
-            if isinstance(message, str):
-                self._protocol.send_text(message.encode())
+            if text:
+                self._protocol.send_text(data)
             else:
-                self._protocol.send_binary(message)
+                self._protocol.send_binary(data)
         except InvalidState:
             raise ClientDisconnected(
                 "the WebSocket is closed (code {}, {!r})".format(*self.ended)
             ) from None
         self._send_out()
-        if self.write_paused:
-            waiter: asyncio.Future[None] = self._hub.loop.create_future()
-            self._waiters.append(waiter)
-            await waiter
 
     def close(self, code: int, reason: str) -> None:
         """Start the closing handshake, unless it has started.
@@ -351,11 +395,3 @@ class FramedConnection(asyncio.BufferedProtocol):
 
 CLOSE_TIMEOUT: Final = 5.0
 """Seconds that a client has to answer a close frame, or to close the connection."""
-
-
-def as_event(message: Message | None, ended: tuple[int, str]) -> dict[str, Any]:
-    """A message, or the end, as ASGI has it."""
-    if message is None:
-        return {"type": "websocket.disconnect", "code": ended[0], "reason": ended[1]}
-    key = "text" if isinstance(message, str) else "bytes"
-    return {"type": "websocket.receive", key: message}
