@@ -20,6 +20,7 @@ from nbio.verify.expr import (
     boolean,
     integer,
     ite,
+    minimum,
 )
 from nbio.verify.machine import Machine
 from nbio.verify.spec import Model, Step, exists, forall
@@ -154,8 +155,9 @@ def reader_steps(w: World) -> None:
     @m.action(p=w.party, f=w.view, actor="party {p}", say="party {p}: next view, keeps {f}")
     def viewed(do: Step, p: IntExpr, f: IntExpr) -> None:
         do.when(w.doing[p] == Doing.VIEWING, w.may_act(p), (f == 0) | (p < w.keeper.size))
-        do.when((f == 0) | (w.kept[p] == 0))
-        do.set(w.kept[p], w.current[p] + 1, (f == 1) & (p < w.keeper.size))
+        own = w.kept[minimum(p, w.keeper.size - 1)]
+        do.when((f == 0) | (own == 0))
+        do.set(own, w.current[p] + 1, (f == 1) & (p < w.keeper.size))
         _end_view(w, do, p, f == 1)
         do.set(w.doing[p], Doing.IDLE)
 
@@ -239,7 +241,7 @@ def ending_steps(w: World) -> None:
 
     @m.action(p=w.party, actor="finalizer", say="finalizer: ends the iterator {p} dropped")
     def drain(do: Step, p: IntExpr) -> None:
-        do.when(w.doing[p] == Doing.LEFT)
+        do.when(w.is_handler(p), w.doing[p] == Doing.LEFT)
         _end_view(w, do, p, False)
         do.set(w.doing[p], Doing.DROPPED)
 

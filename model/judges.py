@@ -76,6 +76,11 @@ def judge_event(
     w.ground.blame(do, "O1", ~truth)
 
 
+def judge_store(w: World, do: Step, r: IntExpr, old: Expr, new: Expr) -> None:
+    """P6 for a single store through the handle of request ``r``."""
+    w.ground.blame(do, "P6", _differs(old, new) & (w.ground.owner[w.handle[r]] != r))
+
+
 def judge_read(w: World, do: Step, r: IntExpr, outcome: IntExpr) -> BoolExpr:
     """P9, P11 and L2 for a read that came to ``outcome``; whether any of them found fault."""
     s = w.handle[r]
@@ -252,7 +257,8 @@ def _premises(w: World) -> None:
     m.sometimes("given up", gone, "a view is kept: P7's premise")
     again = exists(w.slot, lambda s: (as_int(w.of("generation", s)) > 0) & (g.owner[s] < g.nobody))
     m.sometimes("reuse", again, "a slot has a second owner: P5 and P6's premise")
-    m.sometimes("paused", exists(w.request, lambda r: ~w.reading[r] & w.on_line(r)), "L3s's")
+    if w.body >= w.high:
+        m.sometimes("paused", exists(w.request, lambda r: ~w.reading[r] & w.on_line(r)), "L3s's")
     m.sometimes("outlives", exists(w.slot, lambda s: as_bool(w.of("detached", s))), "D1's premise")
     asleep = exists(w.party, lambda p: w.doing[p] == WAITING)
     m.sometimes("asleep", asleep, "a reader waits: what a lost wake-up would strand")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from model.final import final
+from model.grain import memory
 from model.history import BEYOND, CONFIGURATIONS, DESIGNS, historic
 from model.live import live
 from nbio.verify.expr import ModelError
@@ -27,7 +28,12 @@ def _historic() -> dict[str, Factory]:
     return found
 
 
-MODELS: dict[str, Factory] = {**_historic(), "final": final, "final-live": live}
+MODELS: dict[str, Factory] = {
+    **_historic(),
+    "final": final,
+    "final-live": live,
+    "final-memory": memory,
+}
 """Name -> factory; its integer keyword parameters are the constants that can be set."""
 
 SAID = (

@@ -241,20 +241,22 @@ class World:
     def write(self, do: Step, s: IntExpr, writes: Mapping[str, Expr]) -> None:
         """Store an event's writes; a count that leaves its range is a crash (P10), and clamped."""
         for name, value in writes.items():
-            target = self.fields[name][s]
-            if isinstance(value, BoolExpr):
-                do.set(target, value)
-                continue
-            number = as_int(value)
-            within = minimum(maximum(number, target.lo), target.hi)
-            do.set(target, within)
-            if name == "held":
-                self.ground.blame(do, "P10", number != within)
+            put(do, self.fields[name][s], self.clamped(do, name, value))
         # Resuming is posted in the same step as the event that clears `paused`.
         if "paused" in writes:
             resumed = as_bool(self.of("paused", s)) & ~as_bool(writes["paused"])
             for r in self.every(self.request):
                 do.set(self.reading[r], True, resumed & (self.ground.owner[s] == r))
+
+    def clamped(self, do: Step, name: str, value: Expr) -> Expr:
+        """A field's new value within its range; a crash (P10) where a count had left it."""
+        if isinstance(value, BoolExpr):
+            return value
+        number, known = as_int(value), self.m.variables[name]
+        within = minimum(maximum(number, known.lo), known.hi)
+        if name == "held":
+            self.ground.blame(do, "P10", number != within)
+        return within
 
     def _recycle(self, do: Step, s: IntExpr, recycled: BoolExpr, seen: Seen) -> None:
         """The shell's part of RECYCLED: free the slot's blocks, put the slot back."""
@@ -276,3 +278,11 @@ class World:
         do.set(self.doing[p], how, when)
         do.set(self.current[p], self.first_block(s), when)
         self.ground.blame(do, "P3", boolean(when) & (self.ground.owner[s] == self.ground.nobody))
+
+
+def put(do: Step, target: Expr, value: Expr) -> None:
+    """Set a variable of either kind."""
+    if isinstance(value, BoolExpr):
+        do.set(target, value)
+    else:
+        do.set(target, as_int(value))
