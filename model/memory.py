@@ -17,7 +17,7 @@ Left out: attempts that final.py marks as never to happen, and posting a resume 
 """
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -73,6 +73,7 @@ class Capturing(Model):
         say: str = "",
         fair: str = "",
         never: bool = False,
+        fair_for: Sequence[str] | None = None,
     ) -> None:
         if not never:
             self.captured.append(Captured(name, body, params, actor, say))
