@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from model import judges
+from model.capturing import Capturing
 from model.final import steps
 from model.lifecycle import SLOT
-from model.memory import AT_REST, Capturing, MemoryWorld, Weaver
+from model.memory import AT_REST, MemoryWorld, Weaver
 from model.world import Bounds, Doing, Phase, Wire
 from nbio.verify.expr import BoolExpr, boolean, implies, integer
 from nbio.verify.machine import Machine

@@ -17,11 +17,12 @@ Left out: attempts that final.py marks as never to happen, and posting a resume 
 """
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from model import judges
+from model.capturing import Captured, Capturing
 from model.ground import Ground
 from model.world import Bounds, Doing, Seen, World, put
 from nbio.verify.emit import frame
@@ -40,47 +41,11 @@ from nbio.verify.expr import (
     parameter,
 )
 from nbio.verify.machine import Applied, Machine
-from nbio.verify.spec import ActionBody, BoolArray, Index, IntArray, Model, Step, forall
+from nbio.verify.spec import ActionBody, BoolArray, IntArray, Step, forall
 
 AT_REST: Final = ("P8", "R1", "E1", "V1", "W1", "L2s", "L3s", "B1")
 """Properties that compare the slots' fields with what really is: true between operations."""
 LOOP: Final = ("loop", "framework", "finalizer")
-
-
-@dataclass(frozen=True)
-class Captured:
-    """An action of ``final.py``, before it is taken apart."""
-
-    name: str
-    body: ActionBody
-    params: Mapping[str, Index]
-    actor: str
-    say: str
-
-
-@dataclass
-class Capturing(Model):
-    """A model that keeps actions for later instead of declaring them."""
-
-    captured: list[Captured] = field(default_factory=list)
-
-    def add_action(
-        self,
-        name: str,
-        body: ActionBody,
-        params: Mapping[str, Index],
-        actor: str = "",
-        say: str = "",
-        fair: str = "",
-        never: bool = False,
-        fair_for: Sequence[str] | None = None,
-    ) -> None:
-        if not never:
-            self.captured.append(Captured(name, body, params, actor, say))
-
-    def declare(self, name: str, body: ActionBody, actor: str, say: str) -> None:
-        """Declare an action after all."""
-        super().add_action(name, body, {}, actor, say)
 
 
 @dataclass(frozen=True)
