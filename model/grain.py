@@ -104,9 +104,11 @@ def memory(
     ``operations``: so many may each thread begin, 0 for any number.
     """
     bounds = Bounds(slots, requests, blocks, leftovers, keepers, buffers, detachers)
-    m = Capturing("final-memory", "The final design, a memory step a step.", dict(vars(bounds)))
+    w = MemoryWorld(machine, bounds)
+    m = w.m
+    assert isinstance(m, Capturing)
+    m.name, m.doc = "final-memory", "The final design, a memory step a step."
     m.constants |= {"locked": locked, "queued": queued, "operations": operations}
-    w = MemoryWorld(m, machine, bounds)
     steps(w)
     Weaver(w, m, bool(locked), bool(queued), operations).weave()
     own_steps(w, m, bool(queued))

@@ -257,7 +257,7 @@ def _premises(w: World) -> None:
     m.sometimes("given up", gone, "a view is kept: P7's premise")
     again = exists(w.slot, lambda s: (as_int(w.of("generation", s)) > 0) & (g.owner[s] < g.nobody))
     m.sometimes("reuse", again, "a slot has a second owner: P5 and P6's premise")
-    if w.body >= w.high:
+    if not isinstance(w.high, int) or w.body >= w.high:
         m.sometimes("paused", exists(w.request, lambda r: ~w.reading[r] & w.on_line(r)), "L3s's")
     m.sometimes("outlives", exists(w.slot, lambda s: as_bool(w.of("detached", s))), "D1's premise")
     asleep = exists(w.party, lambda p: w.doing[p] == WAITING)

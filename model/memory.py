@@ -61,8 +61,10 @@ class Making:
 class MemoryWorld(World):
     """A world in which a thread at a time is looked at, and events are what it has loaded."""
 
-    def __init__(self, model: Capturing, machine: Machine, bounds: Bounds) -> None:
-        super().__init__(machine, bounds, model=model)
+    kind = Capturing
+
+    def __init__(self, machine: Machine, bounds: Bounds) -> None:
+        super().__init__(machine, bounds)
         size = 1 + self.party.size + 1
         self.thread = self.m.index("thread", size)
         self.collector = size - 1
