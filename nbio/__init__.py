@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         PoolImbalance,
     )
     from nbio.exchange import ClientDisconnected
+    from nbio.files import File
     from nbio.headers import Headers
     from nbio.lifespan import StartupFailed
     from nbio.loading import AppError
@@ -49,6 +50,7 @@ _HOMES = {
     "ClientDisconnected": "exchange",
     "ConcurrentReadError": "errors",
     "Config": "config",
+    "File": "files",
     "Headers": "headers",
     "IncompleteBodyError": "errors",
     "NbioError": "errors",
@@ -78,6 +80,7 @@ __all__ = [
     "ClientDisconnected",
     "ConcurrentReadError",
     "Config",
+    "File",
     "Headers",
     "IncompleteBodyError",
     "NbioError",

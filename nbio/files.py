@@ -38,6 +38,29 @@ class FilePart:
         self.close()
 
 
+class File(FilePart):
+    """A regular file as a response's body, which is sent once: `Response(File("page.html"))`.
+
+    `size` bytes of it from `offset` on; all the rest for a negative size. It is opened here and
+    closed when it has been sent, or when nobody has it any more.
+    Raises OSError when there is no such file, ValueError for an offset beyond its end.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self, path: str | bytes | os.PathLike[str], *, offset: int = 0, size: int = -1
+    ) -> None:
+        self.fd = -1
+        whole = open_file(path)
+        left = whole.size - offset
+        if not 0 <= offset <= whole.size:
+            raise ValueError(f"{os.fsdecode(path)!r} has {whole.size} bytes, none at {offset}")
+        super().__init__(whole.fd, offset, left if size < 0 else min(size, left))
+        # The descriptor is ours now.
+        whole.fd = -1
+
+
 def open_file(path: str | bytes | os.PathLike[str]) -> FilePart:
     """Open a whole regular file. Raises OSError when there is none."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)

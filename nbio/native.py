@@ -3,17 +3,21 @@
 A plain `def` works too; it runs in a worker thread.
 """
 
+import asyncio
+import concurrent.futures
 import functools
 import inspect
 import threading
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator
 from typing import TypeAlias, TypeGuard
 from urllib.parse import unquote
 
 from nbio.body import BodyReader
 from nbio.exchange import Address, ClientDisconnected, Exchange, Peer, Wire
+from nbio.files import File, FilePart
 from nbio.headers import HeaderItems, Headers, encode
 from nbio.heads import RequestHead
+from nbio.outlet import Piece, from_thread
 from nbio.pool import BodyPool
 from nbio.responses import RawHeaders, ResponseError
 from nbio.workers import Workers
@@ -81,13 +85,60 @@ class Request:
         """
         return self._exchange.open_body()
 
+    def iter_body(self, size: int = 65536) -> Iterator[bytes]:
+        """The body in pieces of at most `size` bytes, for synchronous handlers.
+
+        Raises what `BodyReader.read_blocking` raises.
+        """
+        body = self.body
+        while piece := body.read_blocking(size):
+            yield piece
+
+    def send_early_hints(self, links: Iterable[str]) -> None:
+        """Send a 103 (Early Hints; RFC 8297) with these Link values. From any thread.
+
+        HTTP/1.0 clients get none. Raises ResponseError for what is no field value, and once
+        the response has started.
+        """
+        self._exchange.hint([link.encode("latin-1") for link in links])
+
+    @property
+    def disconnected(self) -> bool:
+        """Whether the client is known to be gone, or was refused: nothing reaches it any more."""
+        return self._exchange.disconnected
+
+    async def wait_disconnected(self) -> None:
+        """Wait until the client is gone, or its response complete.
+
+        Also returns when the client sends no more, which may mean that it is gone: then
+        `disconnected` is still False, and a response is still sent.
+        """
+        await self._exchange.wait_gone()
+
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.path}>"
 
 
-class Response:
-    """A response. `str` is sent as UTF-8; an asynchronous iterable of bytes is streamed.
+ResponseBody: TypeAlias = (
+    bytes
+    | bytearray
+    | memoryview
+    | str
+    | File
+    | AsyncIterable[bytes]
+    | AsyncIterable[Piece]
+    | Iterable[bytes]
+    | Iterable[Piece]
+    | None
+)
+"""What a response's body may be."""
 
+
+class Response:
+    """A response. `str` is sent as UTF-8, a File by sendfile, an iterable of bytes is streamed.
+
+    An asynchronous iterable runs in the handler's task, another one in a worker thread; either
+    is closed (`aclose`, `close`) at its end, or when the client left before.
     `media_type` is the Content-Type; without it and without such a header text is
     "text/plain; charset=utf-8", and other bodies have none. `trailers` is called when a stream
     has ended, for the fields behind it; they are sent to clients that take them (`TE: trailers`).
@@ -97,7 +148,7 @@ class Response:
 
     def __init__(
         self,
-        body: bytes | str | AsyncIterable[bytes] | None = None,
+        body: ResponseBody = None,
         *,
         status: int = 200,
         headers: HeaderItems | None = None,
@@ -144,13 +195,13 @@ class NativeSite:
     interface = "native"
 
     def __init__(self, handler: Handler, threads: int) -> None:
-        self.workers: Workers | None = None
+        # Their threads start when they are needed, by sync handlers and by sync iterables.
+        self.workers = Workers(threads)
         # Set when the server starts, which makes the pool.
         self.pool: BodyPool | None = None
         if is_async(handler):
             self.handler: AsyncHandler = handler
         elif is_sync(handler):
-            self.workers = Workers(threads)
             self.handler = InThread(handler, self.workers)
 
     def begin(self, pool: BodyPool) -> None:
@@ -159,8 +210,7 @@ class NativeSite:
 
     def end(self) -> None:
         """Let the threads go."""
-        if self.workers is not None:
-            self.workers.stop()
+        self.workers.stop()
 
     def exchange(
         self,
@@ -238,6 +288,26 @@ class NativeExchange(Exchange):
                     body.release()
         return self.body
 
+    def hint(self, links: list[bytes]) -> None:
+        """Send early hints. Any thread."""
+        assert self.task is not None, "the handler runs in it"
+        loop = self.task.get_loop()
+        if asyncio._get_running_loop() is loop:
+            self.send_early_hints(links)
+            return
+        sent: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+        def send() -> None:
+            try:
+                self.send_early_hints(links)
+            except ResponseError as error:
+                sent.set_exception(error)
+            else:
+                sent.set_result(None)
+
+        loop.call_soon_threadsafe(send)
+        sent.result()
+
     def close(self) -> None:
         # No lock: open_body stores the body before it looks at this, we do the reverse, so one
         # of the two sees the other's, and releasing twice does no harm.
@@ -259,11 +329,19 @@ class NativeExchange(Exchange):
         headers = response.encoded_headers()
         if body is None or isinstance(body, bytes):
             self.send_all(response.status, headers, body or b"")
-        else:
+        elif isinstance(body, FilePart):
+            if body.fd < 0:
+                raise ResponseError("a File is sent once; open it again for another response")
+            await self.send_file(response.status, headers, body)
+        elif isinstance(body, bytearray | memoryview):
+            self.send_all(response.status, headers, bytes(body))
+        elif isinstance(body, AsyncIterable):
             await self._stream(response, headers, body)
+        else:
+            await self._stream(response, headers, from_thread(body, site.workers))
 
     async def _stream(
-        self, response: Response, headers: RawHeaders, body: AsyncIterable[bytes]
+        self, response: Response, headers: RawHeaders, body: AsyncIterable[Piece]
     ) -> None:
         self.start(response.status, headers, b"", last=False)
         iterator = aiter(body)
@@ -272,7 +350,9 @@ class NativeExchange(Exchange):
                 if self.disconnected:
                     raise ClientDisconnected("the client is gone")
                 if piece:
-                    self.send_piece(piece, last=False)
+                    # A view is the body's, and won't stay.
+                    data = piece if isinstance(piece, bytes) else bytes(piece)
+                    self.send_piece(data, last=False)
                 if self.wire.write_paused:
                     await self.wire.drained()
             if response.trailers is None:

@@ -5,13 +5,19 @@ slow client holds its own thread up, and neither the loop nor the memory. The lo
 coroutine, which waits for pieces and for room on the connection in turns.
 """
 
+import asyncio
 import threading
 from collections import deque
-from typing import Final, NamedTuple
+from collections.abc import AsyncIterator, Iterable
+from typing import Final, NamedTuple, TypeAlias
 
+from nbio.exchange import ClientDisconnected
 from nbio.files import FilePart
 from nbio.responses import RawHeaders
 from nbio.waiters import LoopWaiter, ThreadWaiter
+from nbio.workers import Workers
+
+Piece: TypeAlias = bytes | bytearray | memoryview
 
 LIMIT: Final = 65536
 """So many bytes may be on their way before the thread has to wait."""
@@ -95,8 +101,14 @@ class Outlet:
 
     # The loop's side.
 
-    def end(self, _: object = None) -> None:
-        """There are no more pieces, whether or not the response is complete. Any thread."""
+    def end(self, job: "asyncio.Future[None] | None" = None) -> None:
+        """There are no more pieces, whether or not the response is complete. Any thread.
+
+        `job` is the thread's, when it has ended.
+        """
+        if job is not None and not job.cancelled():
+            # Looked at, lest asyncio complain: nobody may wait for it any more.
+            job.exception()
         with self._lock:
             self._over = True
             reader, self._reader = self._reader, None
@@ -138,3 +150,37 @@ class Outlet:
             writer.wake()
         if reader is not None:
             reader.wake()
+
+
+class Pump:
+    """A synchronous iterable, and where its pieces go."""
+
+    __slots__ = ("body", "outlet")
+
+    def __init__(self, body: Iterable[Piece]) -> None:
+        self.body = body
+        self.outlet = Outlet()
+
+    def run(self, _: None) -> None:
+        """Iterate. In a worker's thread."""
+        try:
+            for piece in self.body:
+                self.outlet.put(bytes(piece))
+        finally:
+            close = getattr(self.body, "close", None)
+            if close is not None:
+                close()
+
+
+async def from_thread(body: Iterable[Piece], workers: Workers) -> AsyncIterator[bytes]:
+    """The pieces of a synchronous iterable that runs in a worker thread; it is closed there."""
+    pump = Pump(body)
+    outlet = pump.outlet
+    job = workers.run(pump.run, None)
+    job.add_done_callback(outlet.end)
+    try:
+        while (piece := await outlet.get()) is not None:
+            yield piece
+        await job
+    finally:
+        outlet.close(ClientDisconnected("the response was given up"))

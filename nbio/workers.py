@@ -6,6 +6,7 @@ that hangs would keep the process from ending for ever.
 
 import asyncio
 import contextlib
+import contextvars
 import queue
 import threading
 from collections.abc import Callable
@@ -58,7 +59,7 @@ class Workers:
 class Job(Generic[A, R]):
     """One call, and the future its caller waits for."""
 
-    __slots__ = ("_argument", "_done", "_function", "_loop", "future")
+    __slots__ = ("_argument", "_context", "_done", "_function", "_loop", "future")
 
     def __init__(
         self,
@@ -71,12 +72,13 @@ class Job(Generic[A, R]):
         self._argument = argument
         self._loop = loop
         self._done = done
+        self._context = contextvars.copy_context()
         self.future: asyncio.Future[R] = loop.create_future()
 
     def run(self) -> None:
         """Make the call. In the worker's thread."""
         try:
-            result = self._function(self._argument)
+            result = self._context.run(self._function, self._argument)
         except BaseException as error:
             self._post(self._failed, error)
         else:
