@@ -7,103 +7,18 @@ list has no first element.
 
 from __future__ import annotations
 
-import re
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
-from model.history.script import Design
-from nbio.verify import replay
-from nbio.verify.replay import Move
-
-
-class Block:
-    """A buffer of the allocator."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.data = b""
-
-
-class Engine:
-    """The allocator, lowest number first; it takes back whatever it is given, as upstream's did."""
-
-    def __init__(self, blocks: int) -> None:
-        self.idle = [Block(k) for k in range(blocks)]
-        self.seen: set[str] = set()
-
-    def malloc(self) -> Block:
-        """A block that is listed as free."""
-        self.idle.sort(key=lambda b: b.number)
-        return self.idle.pop(0)
-
-    def free(self, block: Block) -> None:
-        """Take a block back."""
-        if block in self.idle:
-            self.seen.add("P2")
-        self.idle.append(block)
-
-    def read(self, block: Block) -> bytes:
-        """A copy of a block's bytes."""
-        if block in self.idle:
-            self.seen.add("P4")
-        return block.data
-
-
-@dataclass
-class World:
-    """What the parties share: allocator, pool, who got which bytes, and each request's handle."""
-
-    engine: Engine
-    pool: list[G0] = field(default_factory=list)
-    got: list[tuple[int, bytes]] = field(default_factory=list)
-    handles: dict[int, Handle] = field(default_factory=dict)
-    live: dict[int, G0] = field(default_factory=dict)
-
-    def get(self, number: int, r: int) -> G0:
-        """Out of the pool, which may give any of its readers, the one of this number."""
-        reader = next(x for x in self.pool if x.number == number)
-        self.pool.remove(reader)
-        if reader in self.live.values():
-            self.engine.seen.add("P5")
-        self.live[r] = reader
-        return reader
-
-    def put(self, reader: G0, r: int) -> None:
-        """Into the pool, once more if it is there already."""
-        self.pool.append(reader)
-        if self.live.get(r) is reader:
-            del self.live[r]
-
-
-@dataclass
-class Handle:
-    """What a request's parties hold."""
-
-    reader: G0
-    stamp: int = 0
-
-
-class Here:
-    """One call of an operation: what its marks are called, and through which handle it is made."""
-
-    def __init__(self, operation: str, r: int, world: World, part: str = "") -> None:
-        self.operation, self.r, self.world, self.part = operation, r, world, part
-
-    def __call__(self, line: str, **params: int) -> None:
-        replay.at(f"{self.operation}_{line}{self.part}", r=self.r, **params)
-
-    @property
-    def handle(self) -> Handle:
-        """The request's handle."""
-        return self.world.handles[self.r]
+from tests.model.parties import Block, BusyError, Here
 
 
 class G0:
     """One buffer, an index; Read never frees."""
 
     parts = 1
+    whole = True
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -168,6 +83,8 @@ class G0:
 
 class G1(G0):
     """Close frees, zeroes and puts."""
+
+    whole = False
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -307,6 +224,10 @@ class G4(G2):
         here("left")
         if self.left <= 0:
             return b""
+        return self.first(here)
+
+    def first(self, here: Here) -> bytes:
+        """From the first buffer, if there is one."""
         here("first")
         first = self.buffers[:1]
         if not first:
@@ -417,8 +338,10 @@ class F3(F2w):
     def read(self, here: Here) -> bytes:
         here("lease")
         with self.swapping:
-            if not self.valid(here) or self.leases == self.most:
+            if not self.valid(here):
                 return b""
+            if self.leases == self.most:
+                raise BusyError
             self.leases += 1
         here("left")
         data = b""
@@ -458,91 +381,7 @@ class F3x(F3):
         pass
 
 
-class Mended(F1):
-    """F1 with the one change that makes it F2w: what the flag says, it says of one generation.
-
-    Its marks are F1's, so that F1's counterexamples can be tried on it.
-    """
-
-    def open(self, here: Here) -> None:
-        here("open")
-        with self.swapping:
-            self.generation, self.closed = self.generation + 1, False
-            here.handle.stamp = self.generation
-
-    def swaps(self, here: Here) -> bool:
-        here("swap")
-        with self.swapping:
-            won = not self.closed and self.generation == here.handle.stamp
-            self.closed |= won
-        return won
-
-
 COUNTERPARTS: dict[str, type[G0]] = {
     "G0": G0, "G1": G1, "G2": G2, "G3": G2, "G4": G4, "F1": F1, "F1b": F1b, "F2": F2,
     "F2w": F2w, "F3n": F3n, "F3x": F3x, "F3": F3,
 }  # fmt: skip
-
-# ---------------------------------------------------------------------------- the parties
-
-_ACTION = re.compile(r"(?:second_|leftover_|closer_)?(acquire|read|close|deferred)_(.*)")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a trace has one party choose: the reader that Get gives it, and its operations."""
-
-    reader: int
-    operations: tuple[str, ...]
-    deferred: bool
-
-
-def plan(moves: Iterable[Move], actor: str, design: Design) -> Plan:
-    """Read off the trace."""
-    first = {"read": design.read[0].name, "close": design.close[0].name}
-    reader, chosen, deferred = 0, [], False
-    for move in moves:
-        found = _ACTION.fullmatch(move.action) if move.actor == actor else None
-        if found is None:
-            continue
-        operation, line = found.groups()
-        if line == "get":
-            reader = move.params["o"]
-        if first.get(operation) == line:
-            chosen.append(operation)
-        deferred |= operation == "deferred"
-    return Plan(reader, tuple(chosen), deferred)
-
-
-def request(world: World, r: int, chosen: Plan, parts: int) -> None:
-    """The loop, the handler and the release of request ``r``."""
-    replay.at("acquire_get", r=r, o=chosen.reader)
-    reader = world.get(chosen.reader, r)
-    world.handles[r] = Handle(reader)
-    reader.acquire(Here("acquire", r, world))
-    for part in range(1 if type(reader) is G0 else parts):
-        number = str(part) if parts > 1 and type(reader) is not G0 else ""
-        reader.append(Here("acquire", r, world, number), body(r))
-    try:
-        operate(world, r, "", chosen.operations)
-    except (AttributeError, LookupError, ValueError):
-        if chosen.deferred:
-            reader.close(Here("deferred", r, world))
-        raise
-    reader.close(Here("release", r, world))
-    reader.let_go(Here("let_go", r, world))
-
-
-def operate(world: World, r: int, kind: str, operations: Iterable[str]) -> None:
-    """A party's Reads and Closes."""
-    for operation in operations:
-        here = Here(f"{kind}{operation}", r, world)
-        if operation == "read":
-            world.got.append((r, here.handle.reader.read(here)))
-        else:
-            here.handle.reader.close(here)
-
-
-def body(r: int) -> bytes:
-    """The bytes of request ``r``."""
-    return f"body of {r}".encode()
