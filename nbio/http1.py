@@ -203,7 +203,8 @@ class Receiver:
         self._searched = max(0, len(pending) - 3)
         if len(pending) > self._config.max_head:
             self._too_long(pending)
-        if len(pending) > self._config.max_request_line + 2 and b"\r\n" not in pending:
+        longest = self._config.max_request_line
+        if len(pending) > longest + 2 and pending.find(b"\r\n", 0, longest + 2) < 0:
             raise Refusal(414, "the request line is too long")
 
     def _too_long(self, pending: bytes) -> None:
