@@ -49,6 +49,8 @@ class Ending(Sending):
             self._linger_deadline()
         elif self.body is not None and self._receiver.state != COMPLETE:
             self._body_deadline()
+        elif self.exchange is None:
+            self._head_deadline()
         self._wake_writers()
 
     def _pause(self) -> None:
@@ -65,11 +67,15 @@ class Ending(Sending):
     def refuse(self, status: int, why: str) -> None:
         self._refuse(status, why, clean=True)
 
-    def _refuse(self, status: int, why: str, *, clean: bool = False) -> None:
-        """Answer with an error and close; not clean when the client may still be sending."""
+    def _refuse(self, status: int, why: str, *, clean: bool = False, to_head: bool = False) -> None:
+        """Answer with an error and close; not clean when the client may still be sending.
+
+        The answer has no content if it is `to_head`, a HEAD.
+        """
         if not self._lingering:
-            self.exchange = None
-            self.write(refusal(status, why, self._hub.common))
+            exchange, self.exchange = self.exchange, None
+            to_head = to_head or (exchange is not None and exchange.head.method == "HEAD")
+            self.write(refusal(status, why, self._hub.common, to_head=to_head))
             self._close(clean=clean)
 
     def abort(self) -> None:
@@ -135,6 +141,13 @@ class Ending(Sending):
         return self._hub, self._transport, pending
 
     # Time.
+
+    def _head_deadline(self) -> None:
+        hub = self._hub
+        if self._receiver.begun:
+            self.deadline = hub.now + hub.config.head_timeout
+        else:
+            self.deadline = hub.idle_deadline
 
     def _body_deadline(self) -> None:
         body = self.body

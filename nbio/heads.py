@@ -16,7 +16,12 @@ from nbio.targets import PATH, QUERY, split_absolute, valid_host
 
 
 class Refusal(NbioError):
-    """A request that isn't served: answered with `status`, and the connection is closed."""
+    """A request that isn't served: answered with `status`, and the connection is closed.
+
+    `of_head` says that it is a HEAD, whose answer has no content.
+    """
+
+    of_head = False
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)

@@ -94,7 +94,11 @@ class Receiver:
         else:
             self.pending = pending[end:]
             pending = pending[:end]
-        head = self._heads.parse(pending)
+        try:
+            head = self._heads.parse(pending)
+        except Refusal as error:
+            error.of_head = pending.startswith(b"HEAD ")
+            raise
         if head.length:
             self.state = LENGTH
             self.remaining = head.length

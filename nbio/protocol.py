@@ -131,7 +131,7 @@ class Connection(Ending):
         try:
             head = receiver.next_head()
         except Refusal as error:
-            self._refuse(*verdict(error))
+            self._refuse(*verdict(error), to_head=error.of_head)
             return
         if head is None:
             self._await_head()
@@ -168,7 +168,7 @@ class Connection(Ending):
         elif not self._head_begun:
             # From its first byte on; one more byte doesn't give more time.
             self._head_begun = True
-            self.deadline = self._hub.now + self._hub.config.head_timeout
+            self._head_deadline()
 
     def _acquire_body(self, head: RequestHead) -> BodyReader | None:
         """A body for this request; None, and a refusal sent, when there is none left."""
@@ -177,7 +177,8 @@ class Connection(Ending):
         try:
             body = hub.pool.acquire(request, loop=hub.loop, on_resume=self._resume_body)
         except PoolExhausted:
-            self._refuse(503, "too many request bodies at once")
+            to_head = head.method == "HEAD"
+            self._refuse(503, "too many request bodies at once", to_head=to_head)
             return None
         self.body = body
         self._dropped = 0
@@ -245,7 +246,7 @@ class Connection(Ending):
         if started:
             self.abort()
         else:
-            self._refuse(status, why)
+            self._refuse(status, why, to_head=exchange.head.method == "HEAD")
 
     def _fail_body(self, status: int, why: str, gone: bool) -> None:
         body, self.body = self.body, None
@@ -321,7 +322,8 @@ class Connection(Ending):
         elif self.body is not None:
             self._body_timed_out(self.body)
         elif self._receiver.begun:
-            self._refuse(408, "the request's head didn't arrive in time")
+            to_head = self._receiver.pending.startswith(b"HEAD ")
+            self._refuse(408, "the request's head didn't arrive in time", to_head=to_head)
         else:
             self._close()
 

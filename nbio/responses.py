@@ -274,10 +274,13 @@ def without(always: bytes, name: bytes) -> bytes:
     return b"\r\n".join(line for line in lines if not line.startswith(name + b":"))
 
 
-def refusal(status: int, why: str, always: bytes) -> bytes:
-    """A complete response that refuses a request; the connection closes after it."""
+def refusal(status: int, why: str, always: bytes, *, to_head: bool = False) -> bytes:
+    """A complete response that refuses a request; the connection closes after it.
+
+    One `to_head`, a HEAD, has no content.
+    """
     body = f"{why}\n".encode()
     return (
         b"%b%bcontent-type: text/plain; charset=utf-8\r\n"
         b"content-length: %d\r\nconnection: close\r\n\r\n%b"
-    ) % (STATUS_LINES[status], always, len(body), body)
+    ) % (STATUS_LINES[status], always, len(body), b"" if to_head else body)

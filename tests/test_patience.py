@@ -184,6 +184,15 @@ def test_half_a_pipelined_head_is_no_reason_to_stop_reading() -> None:
         assert client.until(b"second")
 
 
+def test_a_connection_is_idle_also_after_a_large_response() -> None:
+    async def large(request: Request) -> Response:
+        return Response(bytes(5_000_000))
+
+    with serving(large, idle_timeout=0.2) as live, live.client() as client:
+        assert len(client.ask(get()).body) == 5_000_000
+        assert client.rest() == b""
+
+
 def test_a_refusal_behind_a_response_that_is_still_made() -> None:
     go = threading.Event()
     outcome: list[str] = []

@@ -6,7 +6,7 @@ import httptools
 
 from nbio.heads import TOKEN, Refusal
 from nbio.http1 import HEAD
-from tests.conformance import bodies, connections, heads
+from tests.conformance import bodies, connections, heads, responses
 from tests.conformance.core import Core, Message, read
 
 NAME = re.compile(TOKEN)
@@ -25,7 +25,7 @@ SMALL = {
 
 def seeds() -> list[bytes]:
     """The conformance cases, as inputs: whole, and with small limits."""
-    cases = [*heads.CASES, *bodies.CASES, *connections.CASES]
+    cases = [*heads.CASES, *bodies.CASES, *connections.CASES, *responses.CASES]
     short = [case.data for case in cases if len(case.data) <= 1000]
     return [bytes([7, limits]) + data for data in short for limits in (0, 1)]
 

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from model.tables import renewed
-from tests.conformance import bodies, connections, heads
+from tests.conformance import bodies, connections, heads, responses
 from tests.conformance.cases import Case, get
 from tests.conformance.replies import Ended, NotHttp, Replies, Reply
 from tests.conformance.running import PROBE, judge
@@ -145,7 +145,7 @@ def versions() -> dict[str, str]:
 
 def main() -> int:
     """Run every case against every server, and write the table."""
-    cases = [*heads.CASES, *bodies.CASES, *connections.CASES]
+    cases = [*heads.CASES, *bodies.CASES, *connections.CASES, *responses.CASES]
     rows = [Row(case.section, case.name, case.answers, case.ends) for case in cases]
     for name, arguments in SERVERS.items():
         with serving(arguments) as port:
