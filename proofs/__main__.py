@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 from model import claims, emit
 from nbio.verify.engine import Verdict
-from proofs import fuzzing, induction, mutants, paths, refinement, schedules, spin
+from proofs import fuzzing, histories, induction, mutants, paths, refinement, schedules, spin
 from proofs.ledger import Row, worst
 
 Section = Callable[[], Iterable[Row]]
@@ -66,6 +66,7 @@ SECTIONS: dict[str, Section] = {
     "contracts": paths.rows,
     "refinement": refinement.rows,
     "schedules": schedules.rows,
+    "histories": histories.rows,
     "claims": claimed,
     "spin": spin.rows,
     "mutants": broken,
