@@ -291,7 +291,7 @@ class Search:
     def _inside(self, words: Words) -> tuple[Words, Words]:
         columns = Columns(self.packing, self.program.position, words)
         keep = columns.truth(self.program.constraint)
-        return words[:, keep], words[:, ~keep]
+        return words.compress(keep, axis=1), words.compress(~keep, axis=1)
 
     def _judge(self, columns: Columns, later: int = 0) -> None:
         """Judge states, ``later`` levels after those that are being expanded."""

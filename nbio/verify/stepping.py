@@ -49,7 +49,7 @@ def initial_words(program: Program, packing: Packing) -> Words:
         values = np.array([v - cell.lo for v in dict.fromkeys(cell.choices)], dtype=np.uint64)
         times, words = words.shape[1], words.repeat(values.size, axis=1)
         words[digit.word] += np.tile(values * np.uint64(digit.weight), times)
-    return words[:, Columns(packing, program.position, words).truth(program.starts)]
+    return words.compress(Columns(packing, program.position, words).truth(program.starts), axis=1)
 
 
 def successors(

@@ -160,7 +160,7 @@ class HashedSet:
         places, winners = self._claim(words, base)
         order = np.argsort(winners)
         self._table[places[order]] = np.arange(base, base + order.size)
-        self._rows.append(words[:, winners[order]])
+        self._rows.append(words.take(winners[order], axis=1))
         return int(order.size)
 
     def close_level(self, start: int) -> None:

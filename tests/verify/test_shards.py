@@ -108,6 +108,11 @@ def test_bounds_stop_all_workers() -> None:
     assert early.result("far").verdict is not Verdict.REFUTED
 
 
+def test_too_many_workers_are_refused() -> None:
+    with pytest.raises(ModelError, match="at most 255 workers, not 1,000"):
+        check(wide(), workers=1000)
+
+
 def test_leads_to_uses_one_process() -> None:
     model = wide()
     model.leads_to("moves", True, True, because="trivial")
