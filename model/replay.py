@@ -19,9 +19,8 @@ from dataclasses import dataclass
 
 from model import judges
 from model.final import steps
-from model.lifecycle import SLOT
+from model.lifecycle import SLOT, Lease
 from model.world import Bounds, World
-from nbio._lifecycle import VIEW
 from nbio.testing.replay import Event, Recording, Replayed, SlotRun, replay
 from nbio.verify.ints import Interpreter, describe
 from nbio.verify.program import Instance, Program, State
@@ -47,7 +46,7 @@ UNSEEN = ("drop",)
 
 def actions(event: Event) -> tuple[str, ...]:
     """The world's actions that make the event."""
-    view = event.params.get("kind") == VIEW
+    view = event.params.get("kind") == Lease.VIEW
     if event.name == "lease":
         return ("view",) if view else ("read",)
     if event.name == "wake":
