@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from nbio.loading import AppError
     from nbio.native import Request, Response
     from nbio.pool import BodyPool, PoolStats
+    from nbio.process import run
     from nbio.responses import ResponseError
-    from nbio.server import Server, run
+    from nbio.server import Server
 
 _HOMES = {
     "AppError": "loading",
@@ -62,7 +63,7 @@ _HOMES = {
     "ResponseError": "responses",
     "Server": "server",
     "StartupFailed": "lifespan",
-    "run": "server",
+    "run": "process",
 }
 
 __all__ = [

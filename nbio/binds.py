@@ -5,21 +5,19 @@ socket. Sockets handed over by systemd (`LISTEN_FDS`, sd_listen_fds(3)) are take
 is said.
 """
 
+import contextlib
 import errno
 import os
 import re
 import socket
 import stat
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, MutableMapping
 from typing import Final, NamedTuple
 
 from nbio.config import Config
 
 FIRST_FD: Final = 3
 """Where sd_listen_fds(3) begins."""
-
-INHERITED: Final = "NBIO_INHERITED_FDS"
-"""Descriptors of listening sockets from a parent of ours, separated by commas."""
 
 _TCP: Final = re.compile(r"(?:\[([^\]]*)\]|([^:\[\]]*))(?::([0-9]{1,5}))?")
 
@@ -31,6 +29,19 @@ class Bind(NamedTuple):
     port: int = 0
     path: str = ""
     fd: int = -1
+
+
+class OwnPath(socket.socket):
+    """A Unix socket whose path we made; one that was handed to us has its path from others."""
+
+    path = ""
+    inode = 0
+
+    def remove(self) -> None:
+        """Remove the path, unless it is another's by now."""
+        with contextlib.suppress(OSError):
+            if os.stat(self.path).st_ino == self.inode:
+                os.unlink(self.path)
 
 
 def parse(text: str, port: int) -> Bind:
@@ -61,13 +72,10 @@ def open_sockets(
     Raises ValueError for a place that is none, OSError, with the place in its text, for one that
     can't be had; nothing stays open then.
     """
-    inherited = take_inherited(os.environ if environment is None else environment)
-    if inherited is not None:
-        return [_adopt(fd) for fd in inherited]
-    handed = [] if config.bind else systemd_fds(os.environ if environment is None else environment)
-    if handed:
-        return [_adopt(fd) for fd in handed]
-    texts = config.bind or (_default(config),)
+    texts = (*config.bind, *(f"fd:{number}" for number in config.fd))
+    if not texts:
+        handed = systemd_fds(os.environ if environment is None else environment)
+        texts = tuple(f"fd:{number}" for number in handed) or (_default(config),)
     opened: list[socket.socket] = []
     try:
         for text in texts:
@@ -78,8 +86,7 @@ def open_sockets(
                 reason = error.strerror or str(error)
                 raise OSError(error.errno, f"can't listen on {text}: {reason}") from None
     except BaseException:
-        for sock in opened:
-            sock.close()
+        close_sockets(opened)
         raise
     return opened
 
@@ -89,17 +96,13 @@ def _default(config: Config) -> str:
     return f"{host}:{config.port}"
 
 
-def take_inherited(environment: MutableMapping[str, str]) -> list[int] | None:
-    """The descriptors that a parent of ours left, once; None when there are none."""
-    text = environment.pop(INHERITED, None)
-    return None if text is None else [int(part) for part in text.split(",")]
-
-
-def systemd_fds(environment: Mapping[str, str]) -> list[int]:
-    """The descriptors that systemd passed to this very process."""
+def systemd_fds(environment: MutableMapping[str, str]) -> list[int]:
+    """The descriptors that systemd passed to this very process. Told once: they are taken then."""
     if environment.get("LISTEN_PID") != str(os.getpid()):
         return []
-    count = environment.get("LISTEN_FDS", "")
+    del environment["LISTEN_PID"]
+    environment.pop("LISTEN_FDNAMES", None)
+    count = environment.pop("LISTEN_FDS", "")
     if not count.isdigit():
         return []
     return list(range(FIRST_FD, FIRST_FD + int(count)))
@@ -153,7 +156,7 @@ def _open_unix(path: str, config: Config) -> socket.socket:
     """Listen on a path; one that a dead server left behind is taken over."""
     if not path.startswith("\0"):
         remove_stale(path)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = OwnPath(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         # The umask is the process's own; between bind and chmod nobody else may connect.
         before = os.umask(0o177) if config.unix_mode else None
@@ -162,11 +165,14 @@ def _open_unix(path: str, config: Config) -> socket.socket:
         finally:
             if before is not None:
                 os.umask(before)
+        if not path.startswith("\0"):
+            sock.path = os.path.abspath(path)
+            sock.inode = os.stat(path).st_ino
         if config.unix_mode:
             os.chmod(path, int(config.unix_mode, 8))
         _listen(sock, config)
     except BaseException:
-        sock.close()
+        close_sockets([sock])
         raise
     return sock
 
@@ -190,10 +196,12 @@ def remove_stale(path: str) -> None:
     raise OSError(errno.EADDRINUSE, "another server listens there")
 
 
-def unix_paths(sockets: list[socket.socket]) -> list[str]:
-    """The paths of the Unix sockets among them."""
-    names = [sock.getsockname() for sock in sockets if sock.family == socket.AF_UNIX]
-    return [name for name in names if isinstance(name, str) and name]
+def close_sockets(sockets: Iterable[socket.socket], *, remove: bool = True) -> None:
+    """Close them, and remove the paths that were made for them."""
+    for sock in sockets:
+        sock.close()
+        if remove and isinstance(sock, OwnPath):
+            sock.remove()
 
 
 def name_of(sock: socket.socket, scheme: str) -> str:

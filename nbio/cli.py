@@ -4,13 +4,14 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final
 
-from nbio.config import Option, options
+from nbio.config import Config, Option, options
 from nbio.options import choose, literal, to_toml
 
 USAGE: Final = 2
-"""Exit code for an application or option that is wrong."""
+"""Exit code for an application or option that is wrong; FAILED is the other."""
 
 FAILED: Final = 1
 """Exit code for a server that couldn't start."""
@@ -111,24 +112,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if reference is None:
         reader.error("say which application: nbio module:app")
-    # Only now, so that --help is quick.
-    from nbio.errors import NbioError
-    from nbio.loading import AppError
-    from nbio.server import configure_logging, run
-
-    configure_logging(chosen.config)
     if app_dir not in sys.path:
         sys.path.insert(0, app_dir)
-    try:
-        run(reference, chosen.config)
-    except AppError as error:
-        return complain(error, USAGE)
-    except (NbioError, OSError) as error:
-        return complain(error, FAILED)
-    return 0
+    return served(reference, chosen.config, app_dir)
+
+
+def served(reference: str, config: Config, app_dir: str) -> int:
+    """Serve; return the exit code."""
+    # Only now, so that --help is quick.
+    from nbio import process
+    from nbio.server import Server
+
+    process.configure_logging(config)
+    if not config.reload and config.workers == 1 and not config.max_requests:
+        return process.outcome(lambda: process.serve_here(lambda: Server(reference, config)))
+    from nbio.reload import watcher
+    from nbio.supervisor import Supervisor
+
+    def supervise() -> None:
+        changes = partial(watcher, app_dir) if config.reload else None
+        codes.append(Supervisor(reference, config, changes).run())
+
+    codes: list[int] = []
+    return process.outcome(supervise) or codes[0]
 
 
 def complain(error: Exception, code: int) -> int:
     """Say it in one line."""
-    print(f"nbio: error: {' '.join(str(error).split())}", file=sys.stderr)
+    print(f"nbio: error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
     return code

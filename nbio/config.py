@@ -36,6 +36,9 @@ class Config:
         Doc("server", "instead of host: HOST:PORT, [V6]:PORT, unix:PATH, fd:N"),
     ] = ()
     unix_mode: Annotated[str, Doc("server", "mode of Unix sockets, octal, e.g. 660")] = ""
+    fd: Annotated[
+        tuple[str, ...], Doc("server", "inherited descriptor to listen on, as bind fd:N")
+    ] = ()
     backlog: Annotated[
         int, Doc("server", "connections the kernel may queue before they are accepted")
     ] = 2048

@@ -27,6 +27,10 @@ CANCEL_TIMEOUT = 1.0
 """Seconds that cancelled requests have, to clean up."""
 
 
+ARRIVAL = 1.0
+"""Seconds that TLS handshakes under way have at shutdown."""
+
+
 class Site(Protocol):
     """An application, in one of the interfaces, whose name is `interface`."""
 
@@ -106,6 +110,8 @@ class Hub:
         # Requests start in this context, not in that of whoever happened to finish before.
         self.context = contextvars.copy_context()
         self.connections: set[Timed] = set()
+        # Connections whose TLS handshake isn't over, and when it is over at the latest.
+        self.arriving: dict[asyncio.BaseProtocol, float] = {}
         self.running: set[Exchange] = set()
         # Requests whose application has so much time, with when that is over; in that order.
         self.patience = config.app_timeout
@@ -144,9 +150,14 @@ class Hub:
         """
         self.closing = True
         self._joining = True
-        for accepted in queued:
-            if join is not None:
-                await join(accepted)
+        if join is not None:
+            # At once, since a TLS handshake may take its time; and what takes more is cut off.
+            joining = [asyncio.ensure_future(join(accepted)) for accepted in queued]
+            if joining:
+                await asyncio.wait(joining, timeout=timeout)
+            for late in joining:
+                late.cancel()
+        await self._arrive(min(timeout, ARRIVAL))
         self._joining = False
         for connection in list(self.connections):
             connection.shut_down()
@@ -161,6 +172,15 @@ class Hub:
                 connection.abort()
             # A task may refuse to be cancelled; it isn't waited for.
             await self._wait(CANCEL_TIMEOUT)
+
+    async def _arrive(self, timeout: float) -> None:
+        """Let handshakes that are under way come to their end. Nothing tells of those that fail."""
+        end = self.loop.time() + timeout
+        while any(latest > self.loop.time() for latest in self.arriving.values()):
+            if self.loop.time() >= end:
+                break
+            await asyncio.sleep(ARRIVAL / 100)
+        self.arriving.clear()
 
     async def _wait(self, timeout: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -6,12 +6,13 @@ import os
 import random
 import socket
 import ssl
+import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from nbio.access import AccessLog
-from nbio.binds import name_of, open_sockets, parse, unix_paths
+from nbio.binds import close_sockets, name_of, open_sockets, parse
 from nbio.config import Config
 from nbio.hub import Hub, accept_queued
 from nbio.metrics import Metrics, MetricsPort, Slabs
@@ -36,7 +37,6 @@ class Places:
     def __init__(self, config: Config, slabs: int = 1) -> None:
         self._owner = os.getpid()
         self.sockets = open_sockets(config)
-        self._paths = unix_paths(self.sockets)
         self.metrics_sockets: list[socket.socket] = []
         self.slabs: Slabs | None = None
         # The slab that this process counts in.
@@ -50,16 +50,27 @@ class Places:
             except BaseException:
                 self.close()
                 raise
-        self._paths = unix_paths([*self.sockets, *self.metrics_sockets])
+
+    @classmethod
+    def nowhere(cls) -> Self:
+        """No sockets: the caller brings its own connections."""
+        places = cls.__new__(cls)
+        places._owner = os.getpid()
+        places.sockets = []
+        places.metrics_sockets = []
+        places.slabs = None
+        places.index = 0
+        return places
+
+    def names(self, scheme: str) -> list[str]:
+        """Where they are, for people."""
+        metrics = [f"{name_of(sock, 'http')}/metrics" for sock in self.metrics_sockets]
+        return [*(name_of(sock, scheme) for sock in self.sockets), *metrics]
 
     def close(self) -> None:
         """Close the sockets; the process that made them removes the paths of Unix sockets too."""
-        for sock in [*self.sockets, *self.metrics_sockets]:
-            sock.close()
-        if self._owner == os.getpid():
-            for path in self._paths:
-                with contextlib.suppress(OSError):
-                    os.unlink(path)
+        sockets = [*self.sockets, *self.metrics_sockets]
+        close_sockets(sockets, remove=self._owner == os.getpid())
 
 
 class Listening:
@@ -88,6 +99,7 @@ class Listening:
         self.enough: Callable[[], None] | None = None
         scheme = "http" if context is None else "https"
         self.urls = [name_of(sock, scheme) for sock in self._places.sockets]
+        self.metrics_urls = [name_of(sock, "http") for sock in self._places.metrics_sockets]
         names = [(s.family, s.getsockname()) for s in self._places.sockets]
         self.addresses = [
             (str(name), 0) if family == socket.AF_UNIX else (name[0], name[1])
@@ -102,6 +114,8 @@ class Listening:
             hub.site = Observing(hub.site)
         if trust:
             hub.site = Forwarding(hub.site, trust)
+        if self._context is not None:
+            return partial(self._arriving, connect)
         if config.proxy_protocol:
             return partial(Preface, hub, trust, connect)
         return partial(connect, hub)
@@ -111,9 +125,10 @@ class Listening:
         loop = asyncio.get_running_loop()
         for sock in self._places.sockets:
             make: Any = loop.create_server
+            options: dict[str, Any] = {"sock": sock, "backlog": self._hub.config.backlog}
             if sock.family == socket.AF_UNIX:
                 make = loop.create_unix_server
-            options: dict[str, Any] = {"sock": sock, "backlog": self._hub.config.backlog}
+                options |= keep_path(loop)
             if self._context is not None:
                 options["ssl"] = self._context
                 options["ssl_handshake_timeout"] = self._hub.config.ssl_handshake_timeout
@@ -122,11 +137,27 @@ class Listening:
             port = MetricsPort(self._metrics, self._refresh)
             for sock in self._places.metrics_sockets:
                 start: Any = asyncio.start_server
+                options = {}
                 if sock.family == socket.AF_UNIX:
                     start = asyncio.start_unix_server
-                self._servers.append(await start(port.answer, sock=sock))
+                    options = keep_path(loop)
+                self._servers.append(await start(port.answer, sock=sock, **options))
         if self._metrics is not None or self._limit:
             self._look()
+
+    def _arriving(self, connect: Callable[[Hub], Connection]) -> Connection:
+        """Make a connection of which the hub hears after its handshake, and never if that fails."""
+        hub = self._hub
+        now = hub.loop.time()
+        while hub.arriving and hub.arriving[eldest := next(iter(hub.arriving))] <= now:
+            del hub.arriving[eldest]
+        made = connect(hub)
+        hub.arriving[made] = now + hub.config.ssl_handshake_timeout
+        return made
+
+    def connection(self) -> asyncio.BaseProtocol:
+        """A new connection, without a transport yet."""
+        return self._factory()
 
     def stop(self) -> list[socket.socket]:
         """Accept what the kernel has queued, then no more; `join` takes what is returned."""
@@ -142,8 +173,12 @@ class Listening:
         """Make a connection of one that was accepted. One that is gone already doesn't matter."""
         accepted.setblocking(False)
         loop = asyncio.get_running_loop()
+        options: dict[str, Any] = {}
+        if self._context is not None:
+            options["ssl"] = self._context
+            options["ssl_handshake_timeout"] = self._hub.config.ssl_handshake_timeout
         with contextlib.suppress(OSError):
-            await loop.connect_accepted_socket(self._factory, accepted, ssl=self._context)
+            await loop.connect_accepted_socket(self._factory, accepted, **options)
 
     def note(self, stats: PoolStats) -> None:
         """The pool's last counts, for the metrics of the other workers."""
@@ -161,3 +196,9 @@ class Listening:
             self.enough()
             return
         self._watch = self._hub.loop.call_later(WATCH, self._look)
+
+
+def keep_path(loop: asyncio.AbstractEventLoop) -> dict[str, Any]:
+    """Options for a loop that would remove a Unix socket's path: that is for `Places` to do."""
+    removes = sys.version_info >= (3, 13) and isinstance(loop, asyncio.SelectorEventLoop)
+    return {"cleanup_socket": False} if removes else {}

@@ -88,6 +88,13 @@ class Slabs:
         """One worker's numbers."""
         return self._numbers[index * len(METRICS) : (index + 1) * len(METRICS)]
 
+    def vacate(self, index: int) -> None:
+        """A worker is gone: nothing of it is open or out any more, what it counted stays."""
+        slab = self.slab(index)
+        for at, metric in enumerate(METRICS):
+            if metric.kind == "gauge":
+                slab[at] = 0.0
+
     def total(self) -> list[float]:
         """The numbers of all workers, added up."""
         width = len(METRICS)

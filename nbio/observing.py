@@ -186,6 +186,14 @@ class Observed(Connection):
             outcome.wrote(data)
         super().write(data)
 
+    def _refuse(self, status: int, why: str, *, clean: bool = False, to_head: bool = False) -> None:
+        answers, exchange = not self._lingering, self.exchange
+        super()._refuse(status, why, clean=clean, to_head=to_head)
+        if answers:
+            if exchange is not None:
+                self._count_body(exchange)
+            self._tell(complete=True)
+
     async def send_file(self, part: FilePart) -> bool:
         outcome, size = self._outcome, part.size
         before = outcome.sent if outcome is not None else 0
@@ -214,6 +222,5 @@ class Observed(Connection):
     def _tell(self, *, complete: bool) -> None:
         outcome, self._outcome = self._outcome, None
         if outcome is not None:
-            # A refusal is complete in itself.
-            outcome.complete = complete or outcome.head is None
+            outcome.complete = complete
             self._observation.over(outcome)

@@ -16,7 +16,7 @@ from nbio.config import Config, Option, options
 
 TRUE: Final = frozenset(["1", "true", "yes", "on"])
 FALSE: Final = frozenset(["0", "false", "no", "off", ""])
-SECRET: Final = frozenset(["ssl_password"])
+SECRET: Final = frozenset(["ssl_keyfile_password"])
 """Options that are not shown."""
 
 INTRODUCTION: Final = """\

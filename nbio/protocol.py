@@ -55,6 +55,8 @@ class Connection(Ending):
         hub = self._hub
         full = len(hub.connections) >= hub.config.max_connections
         hub.connections.add(self)
+        if hub.arriving:
+            hub.arriving.pop(self, None)
         self.deadline = hub.now + hub.config.head_timeout
         if full:
             self._refuse(503, "too many connections")

@@ -1,12 +1,9 @@
-"""The server as a library: `Server` inside somebody's loop, `run` for a process of its own."""
+"""The server as a library: `Server` inside somebody's loop."""
 
 import asyncio
 import contextlib
-import gc
 import logging
-import signal
 import ssl
-import sys
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self, TypeAlias
@@ -60,8 +57,15 @@ class Server:
         self._lifespan: Lifespan | None = None
         self._stop = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+        # Called, if set, when it has started; and when it has served max_requests, and ends.
+        self.on_started: Callable[[], None] | None = None
+        self.on_leaving: Callable[[], None] | None = None
+        # Whether it was told to end without waiting.
+        self.hurried = False
         # Where it listens: (host, port) pairs, (path, 0) of Unix sockets; once it has started.
         self.addresses: list[tuple[str, int]] = []
+        self._urls: list[str] = []
+        self._metrics_urls: list[str] = []
 
     @property
     def interface(self) -> str:
@@ -83,9 +87,9 @@ class Server:
     @property
     def urls(self) -> list[str]:
         """The URL of its root by every address. Raises NbioError before it has started."""
-        if self._listening is None:
+        if not self._urls:
             raise NbioError("the server has no address before it has started")
-        return self._listening.urls
+        return self._urls
 
     @property
     def pool(self) -> BodyPool:
@@ -93,6 +97,11 @@ class Server:
         if self._hub is None:
             raise NbioError("the server has no pool before it has started")
         return self._hub.pool
+
+    @property
+    def metrics_urls(self) -> list[str]:
+        """Where its metrics are, if anywhere, once it has started."""
+        return self._metrics_urls
 
     @property
     def requests(self) -> int:
@@ -119,13 +128,14 @@ class Server:
             if self._ssl is None:
                 self._ssl = make_context(config)
             self._listening = listening = Listening(hub, self._ssl, self._places)
-            listening.enough = self.shutdown
+            listening.enough = self._served_enough
             await listening.start()
         except BaseException:
             await self._end_lifespan()
             raise
         hub.start()
         self.addresses = listening.addresses
+        self._urls, self._metrics_urls = listening.urls, listening.metrics_urls
 
     async def stop(self) -> None:
         """Stop listening, let requests finish within the shutdown timeout, stop the application.
@@ -144,6 +154,12 @@ class Server:
         hub.stop()
         self._site.end()
         logger.info("%s", balance(hub.pool.stats()))
+
+    def connection(self) -> asyncio.BaseProtocol:
+        """A connection for a transport of the caller's own. Raises NbioError unless it runs."""
+        if self._listening is None:
+            raise NbioError("the server takes no connections unless it has started")
+        return self._listening.connection()
 
     def reload_certificates(self) -> None:
         """Read the certificate and key again; handshakes from here on use them.
@@ -188,6 +204,7 @@ class Server:
 
     def _shutdown(self, now: bool) -> None:
         self._stop.set()
+        self.hurried = self.hurried or now
         if now and self._hub is not None:
             self._hub.closing = True
             self._hub.enough.set()
@@ -202,8 +219,17 @@ class Server:
             logger.error("the application didn't shut down in time")
             lifespan.cancel()
 
+    def _served_enough(self) -> None:
+        if self.on_leaving is not None:
+            self.on_leaving()
+        self.shutdown()
+
     def _announce(self) -> None:
-        logger.info("serving %s on %s", self.interface, ", ".join(self.urls))
+        if self.on_started is not None:
+            self.on_started()
+            return
+        places = [*self.urls, *(f"{url}/metrics" for url in self.metrics_urls)]
+        logger.info("serving %s on %s", self.interface, ", ".join(places))
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -238,73 +264,3 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
         return None
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
     return factory
-
-
-class Signals:
-    """SIGINT and SIGTERM end the server: the first lets requests finish, the second doesn't.
-
-    SIGHUP makes it read its certificates again.
-    """
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._seen = 0
-
-    def install(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Take the signals over. On the main thread; elsewhere they aren't ours."""
-        with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, self._caught)
-            loop.add_signal_handler(signal.SIGHUP, self._server.reload_certificates)
-
-    def _caught(self) -> None:
-        self._seen += 1
-        self._server.shutdown(now=self._seen > 1)
-
-
-def run(
-    app: AnyApp | str,
-    config: Config | None = None,
-    *,
-    ssl_context: ssl.SSLContext | None = None,
-    places: Places | None = None,
-    **options: Any,
-) -> None:
-    """Serve `app` in this process until SIGINT or SIGTERM. Arguments and errors as `Server`."""
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        # Made inside its loop, so that the application is imported there too.
-        server = runner.run(
-            make(lambda: Server(app, config, ssl_context=ssl_context, places=places, **options))
-        )
-        runner.run(main(server))
-    if server.config.print_balance:
-        print(balance(server.pool.stats()), flush=True)
-
-
-async def make(factory: Callable[[], Server]) -> Server:
-    """Make the server inside its loop."""
-    return factory()
-
-
-async def main(server: Server) -> None:
-    """Serve until a signal."""
-    Signals(server).install(asyncio.get_running_loop())
-    # What was imported stays: the collector needn't look at it again at every full collection.
-    gc.collect()
-    gc.freeze()
-    await server.serve()
-
-
-def configure_logging(config: Config) -> None:
-    """Log to standard error, for a process that has no logging of its own; access to output."""
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=config.log_level.upper(),
-        format="%(levelname)s %(message)s",
-    )
-    access = logging.getLogger("nbio.access")
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    access.addHandler(handler)
-    access.setLevel(logging.INFO)
-    access.propagate = False

@@ -1,15 +1,53 @@
 """Helpers for tests of code that uses nbio: nothing that was acquired may stay out.
 
 `pytest_plugins = ["nbio.testing.plugin"]` in a conftest applies `watch` to every test.
+`serve(app)` runs a real server for a block, `client(app)` one without sockets; both are imported
+when they are first used.
 """
 
 import gc
+import importlib
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from nbio.errors import PoolImbalance
 from nbio.pool import BodyPool
+
+if TYPE_CHECKING:
+    from nbio.testing.memory import Answer, MemoryClient, MemoryConnection, client
+    from nbio.testing.serving import Served, serve
+
+__all__ = [
+    "Answer",
+    "MemoryClient",
+    "MemoryConnection",
+    "Served",
+    "balanced",
+    "check",
+    "client",
+    "serve",
+    "watch",
+]
+
+_HOMES = {
+    "Answer": "memory",
+    "MemoryClient": "memory",
+    "MemoryConnection": "memory",
+    "Served": "serving",
+    "client": "memory",
+    "serve": "serving",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'nbio.testing' has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(f"nbio.testing.{home}"), name)
+    globals()[name] = value
+    return value
 
 
 @contextmanager

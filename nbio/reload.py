@@ -1,0 +1,57 @@
+"""A process that watches files for `--reload`, with watchfiles; it tells over a pipe."""
+
+import contextlib
+import importlib.util
+import os
+import signal
+from typing import Final, NoReturn
+
+from nbio.errors import NbioError
+
+LOOK: Final = 1000
+"""Milliseconds between looks at whether the supervisor is still there."""
+
+
+class ReloadError(NbioError):
+    """The files can't be watched."""
+
+
+def watcher(directory: str) -> tuple[int, int]:
+    """Start to watch the Python files below a directory: a pipe to read, and a pid.
+
+    Raises ReloadError without watchfiles.
+    """
+    if importlib.util.find_spec("watchfiles") is None:
+        raise ReloadError("--reload needs watchfiles: pip install 'nbio[reload]'")
+    if not os.path.isdir(directory):
+        raise ReloadError(f"there is no directory {directory!r} to watch")
+    read, write = os.pipe()
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        os.close(read)
+        _watch(directory, write, parent)
+    os.close(write)
+    return read, pid
+
+
+def _watch(directory: str, pipe: int, parent: int) -> NoReturn:
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        # Only here: it has threads, and a process that forks must not.
+        from watchfiles import PythonFilter, watch
+
+        with contextlib.suppress(OSError):
+            for changes in watch(
+                directory,
+                watch_filter=PythonFilter(),
+                rust_timeout=LOOK,
+                yield_on_timeout=True,
+            ):
+                if os.getppid() != parent:
+                    break
+                if changes:
+                    os.write(pipe, b"C")
+    finally:
+        os._exit(0)
