@@ -74,6 +74,10 @@ class Wire(Protocol):
 
     write_paused: bool
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop it lives on. Any thread may ask, also before the exchange's task is known."""
+
     def write(self, data: bytes) -> None:
         """Send. Never blocks; `write_paused` then says whether to wait for `drained`."""
 

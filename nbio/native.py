@@ -272,8 +272,8 @@ class NativeExchange(Exchange):
 
     def open_body(self) -> BodyReader:
         """The request's body; for a request without one an empty one, made when asked for."""
-        if self.head.expects and self.task is not None:
-            self.task.get_loop().call_soon_threadsafe(self.send_continue)
+        if self.head.expects:
+            self.wire.loop.call_soon_threadsafe(self.send_continue)
         if self.body is not None:
             return self.body
         pool = self._site.pool
@@ -290,8 +290,7 @@ class NativeExchange(Exchange):
 
     def hint(self, links: list[bytes]) -> None:
         """Send early hints. Any thread."""
-        assert self.task is not None, "the handler runs in it"
-        loop = self.task.get_loop()
+        loop = self.wire.loop
         if asyncio._get_running_loop() is loop:
             self.send_early_hints(links)
             return

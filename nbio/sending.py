@@ -38,6 +38,10 @@ class Sending(asyncio.BufferedProtocol):
         self._batch_seen = 0
         self._waiters: list[asyncio.Future[None]] = []
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        return self._hub.loop
+
     def write(self, data: bytes) -> None:
         if self._lingering:
             return

@@ -109,9 +109,8 @@ class WsgiExchange(Exchange):
 
     def _ask_for_body(self) -> None:
         """Have a 100 (Continue) sent. In the worker's thread."""
-        if self.task is not None:
-            with contextlib.suppress(RuntimeError):
-                self.task.get_loop().call_soon_threadsafe(self.send_continue)
+        with contextlib.suppress(RuntimeError):
+            self.wire.loop.call_soon_threadsafe(self.send_continue)
 
     def lost(self) -> None:
         super().lost()
