@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from model.connection import connection
 from model.final import final
 from model.grain import memory
 from model.history import BEYOND, CONFIGURATIONS, DESIGNS, historic
@@ -31,6 +32,7 @@ def _historic() -> dict[str, Factory]:
 MODELS: dict[str, Factory] = {
     **_historic(),
     "final": final,
+    "final-connection": connection,
     "final-live": live,
     "final-memory": memory,
 }

@@ -20,7 +20,16 @@ RESET: Final = struct.pack("ii", 1, 0)
 class Ending(Sending):
     """What `Connection` pauses, waits and closes with."""
 
-    __slots__ = ("_dropped", "_eof", "_mark", "_paused", "body", "deadline", "exchange")
+    __slots__ = (
+        "_consumed",
+        "_dropped",
+        "_eof",
+        "_mark",
+        "_paused",
+        "body",
+        "deadline",
+        "exchange",
+    )
 
     def __init__(self, hub: Hub) -> None:
         super().__init__(hub)
@@ -34,6 +43,7 @@ class Ending(Sending):
         # Bytes of unread bodies thrown away, and of the body in body_timeout's last period.
         self._dropped = 0
         self._mark = 0
+        self._consumed = 0
 
     def common_fields(self) -> bytes:
         return self._hub.common
@@ -152,6 +162,7 @@ class Ending(Sending):
     def _body_deadline(self) -> None:
         body = self.body
         self._mark = body.received + body.dropped if body is not None else 0
+        self._consumed = body.consumed if body is not None else 0
         self.deadline = self._hub.now + self._hub.config.body_timeout
 
     def _mark_write(self) -> None:

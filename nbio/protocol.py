@@ -331,8 +331,13 @@ class Connection(Ending):
 
     def _body_timed_out(self, body: BodyReader) -> None:
         arrived = body.received + body.dropped - self._mark
-        waits = self.exchange is not None and self.exchange.head.expects
-        if self._paused or waits or arrived >= self._hub.config.body_min_bytes:
+        exchange = self.exchange
+        waits = exchange is not None and exchange.head.expects
+        # A handler may be slow. But a body that was detached may have been forgotten as well, and
+        # then nobody makes room, ever: it has to be read as it would have to arrive.
+        stuck = self._paused and exchange is None and body.consumed == self._consumed
+        enough = self._paused or waits or arrived >= self._hub.config.body_min_bytes
+        if enough and not stuck:
             self._body_deadline()
         else:
             self._refuse_body(Refusal(408, "the request's body came too slowly"))
