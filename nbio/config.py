@@ -8,6 +8,7 @@ Interface = Literal["auto", "asgi", "wsgi", "native"]
 Lifespan = Literal["auto", "on", "off"]
 Safety = Literal["off", "simple", "debug"]
 ClientAuth = Literal["none", "optional", "required"]
+Fields = Literal["x-forwarded", "forwarded"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 KIB = 1024
@@ -80,8 +81,16 @@ class Config:
 
     trusted_proxies: Annotated[
         tuple[str, ...],
-        Doc("proxies", "networks whose Forwarded, X-Forwarded-* count; unix; *"),
+        Doc("proxies", "addresses, networks whose fields and prefaces count; unix; *"),
     ] = ()
+    forwarded: Annotated[
+        Fields,
+        Doc(
+            "proxies",
+            "fields that trusted proxies write",
+            "the others are left as they are, since then it's clients who write them",
+        ),
+    ] = "x-forwarded"
     proxy_protocol: Annotated[
         bool, Doc("proxies", "connections begin with a trusted proxy's PROXY preface")
     ] = False
@@ -94,6 +103,7 @@ class Config:
     request_ids: Annotated[
         bool, Doc("logs", "give each request an X-Request-ID, or keep a proxy's")
     ] = False
+    opentelemetry: Annotated[bool, Doc("logs", "a span for each request, by its API")] = False
     metrics_bind: Annotated[str, Doc("logs", "serve Prometheus' /metrics here; empty: nowhere")] = (
         ""
     )
@@ -211,6 +221,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "lifespan": ("auto", "on", "off"),
     "safety": ("off", "simple", "debug"),
     "ssl_client_auth": ("none", "optional", "required"),
+    "forwarded": ("x-forwarded", "forwarded"),
     "log_level": ("debug", "info", "warning", "error"),
 }
 _MODE = re.compile("0?[0-7]{3}")

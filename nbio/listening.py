@@ -109,11 +109,17 @@ class Listening:
     def _connecting(self, observers: list[Observer], trust: Trust) -> Factory:
         hub, config = self._hub, self._hub.config
         connect: Callable[[Hub], Connection] = Connection
+        if config.opentelemetry:
+            # Only here: not everybody has it.
+            from nbio.tracing import Tracing
+
+            hub.site = tracing = Tracing(hub.site, hub)
+            observers = [*observers, tracing]
         if observers or config.request_ids:
             connect = Observation(observers, ids=config.request_ids, trust=trust).connect
             hub.site = Observing(hub.site)
         if trust:
-            hub.site = Forwarding(hub.site, trust)
+            hub.site = Forwarding(hub.site, trust, config.forwarded)
         if self._context is not None:
             return partial(self._arriving, connect)
         if config.proxy_protocol:

@@ -44,6 +44,7 @@ class Outcome:
         "response_head",
         "seconds",
         "sent",
+        "span",
         "status",
     )
 
@@ -53,6 +54,7 @@ class Outcome:
         self.request_id = request_id
         self.status = self.sent = self.received = 0
         self.response_head = b""
+        self.span: Observer | None = None
         self.complete = False
         self.began = time.time()
         self._clock = time.perf_counter()
@@ -148,12 +150,13 @@ class Observing:
 class Observed(Connection):
     """A connection whose requests are told of."""
 
-    __slots__ = ("_observation", "_outcome")
+    __slots__ = ("_observation", "outcome")
 
     def __init__(self, hub: Hub, observation: Observation) -> None:
         super().__init__(hub)
         self._observation = observation
-        self._outcome: Outcome | None = None
+        # Of the request whose response isn't complete yet.
+        self.outcome: Outcome | None = None
 
     # As in the base class: its transport is both readable and writable.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -168,21 +171,21 @@ class Observed(Connection):
     def begins(self, head: RequestHead, peer: Peer) -> None:
         """A request begins: its head is here."""
         self._tell(complete=False)
-        self._outcome = Outcome(head, peer, self._observation.request_id(head, self._peer))
+        self.outcome = Outcome(head, peer, self._observation.request_id(head, self._peer))
 
     def common_fields(self) -> bytes:
-        outcome = self._outcome
+        outcome = self.outcome
         if outcome is None or not outcome.request_id:
             return super().common_fields()
         return b"%bx-request-id: %b\r\n" % (super().common_fields(), outcome.request_id)
 
     def write(self, data: bytes) -> None:
-        outcome = self._outcome
+        outcome = self.outcome
         if outcome is not None:
             outcome.wrote(data)
         elif self.exchange is None and data[:5] == b"HTTP/":
             # Refused in its head.
-            self._outcome = outcome = Outcome(None, self._peer)
+            self.outcome = outcome = Outcome(None, self._peer)
             outcome.wrote(data)
         super().write(data)
 
@@ -195,7 +198,7 @@ class Observed(Connection):
             self._tell(complete=True)
 
     async def send_file(self, part: FilePart) -> bool:
-        outcome, size = self._outcome, part.size
+        outcome, size = self.outcome, part.size
         before = outcome.sent if outcome is not None else 0
         whole = await super().send_file(part)
         # Where the kernel sends it, nothing is written here.
@@ -215,12 +218,12 @@ class Observed(Connection):
             self._tell(complete=False)
 
     def _count_body(self, exchange: Exchange) -> None:
-        outcome, body = self._outcome, exchange.body
+        outcome, body = self.outcome, exchange.body
         if outcome is not None and body is not None:
             outcome.received = body.received + body.dropped
 
     def _tell(self, *, complete: bool) -> None:
-        outcome, self._outcome = self._outcome, None
+        outcome, self.outcome = self.outcome, None
         if outcome is not None:
             outcome.complete = complete
             self._observation.over(outcome)

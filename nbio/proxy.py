@@ -1,6 +1,7 @@
 """Who the client really is, behind proxies that are trusted: their header fields, their preface.
 
-`Forwarded` (RFC 7239), or `X-Forwarded-For` with `X-Forwarded-Proto`, count only on a connection
+`Forwarded` (RFC 7239), or `X-Forwarded-For` with `X-Forwarded-Proto`, whichever it is that the
+proxies write (never both: the other ones are their clients' word), count only on a connection
 from a trusted address, and only as far back as trusted proxies wrote them: the client is the
 last address, from the right, that isn't a trusted proxy's. What is malformed ends that walk, since
 whatever stands left of it may have been written by anybody.
@@ -17,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias
 
 from nbio.body import BodyReader
+from nbio.config import Fields
 from nbio.errors import NbioError
 from nbio.exchange import Address, Exchange, Peer, Wire
 from nbio.heads import RequestHead
@@ -76,14 +78,14 @@ class Trust:
 # --------------------------------------------------------------------- header fields
 
 
-def forwarded_peer(peer: Peer, headers: Headers, trust: Trust) -> Peer:
+def forwarded_peer(peer: Peer, headers: Headers, trust: Trust, kind: Fields) -> Peer:
     """The peer as a trusted proxy's fields tell it; `peer` itself where they don't count."""
     if not trust.trusts(peer.client):
         return peer
-    hops: list[tuple[Address | None, str]] | None = None
-    whole = _values(headers, b"forwarded")
-    if whole is not None:
-        hops = forwarded(whole)
+    hops: list[tuple[Address | None, str]] = []
+    if kind == "forwarded":
+        whole = _values(headers, b"forwarded")
+        hops = forwarded(whole) if whole is not None else []
     else:
         chain = _values(headers, b"x-forwarded-for")
         schemes = _values(headers, b"x-forwarded-proto")
@@ -106,10 +108,11 @@ def forwarded_peer(peer: Peer, headers: Headers, trust: Trust) -> Peer:
 class Forwarding:
     """A site whose requests are told of the client behind trusted proxies."""
 
-    __slots__ = ("_site", "_trust", "interface")
+    __slots__ = ("_kind", "_site", "_trust", "interface")
 
-    def __init__(self, site: Site, trust: Trust) -> None:
+    def __init__(self, site: Site, trust: Trust, kind: Fields) -> None:
         self._site = site
+        self._kind: Fields = kind
         self._trust = trust
         self.interface = site.interface
 
@@ -124,7 +127,7 @@ class Forwarding:
     ) -> Exchange:
         """Make the exchange for a request, its peer the one that its fields tell of."""
         return self._site.exchange(
-            wire, head, body, forwarded_peer(peer, head.headers, self._trust)
+            wire, head, body, forwarded_peer(peer, head.headers, self._trust, self._kind)
         )
 
 

@@ -8,7 +8,7 @@ from typing import Final, NoReturn
 
 from nbio.errors import NbioError
 
-LOOK: Final = 1000
+LOOK: Final = 250
 """Milliseconds between looks at whether the supervisor is still there."""
 
 
@@ -32,6 +32,11 @@ def watcher(directory: str) -> tuple[int, int]:
         os.close(read)
         _watch(directory, write, parent)
     os.close(write)
+    # Not before it watches: a change in between would be seen by nobody.
+    if not os.read(read, 1):
+        os.close(read)
+        os.waitpid(pid, 0)
+        raise ReloadError(f"the files in {directory!r} can't be watched")
     return read, pid
 
 
@@ -42,6 +47,7 @@ def _watch(directory: str, pipe: int, parent: int) -> NoReturn:
         # Only here: it has threads, and a process that forks must not.
         from watchfiles import PythonFilter, watch
 
+        watching = False
         with contextlib.suppress(OSError):
             for changes in watch(
                 directory,
@@ -51,7 +57,8 @@ def _watch(directory: str, pipe: int, parent: int) -> NoReturn:
             ):
                 if os.getppid() != parent:
                     break
-                if changes:
+                if changes or not watching:
+                    watching = True
                     os.write(pipe, b"C")
     finally:
         os._exit(0)

@@ -1,9 +1,13 @@
 """Who the client is behind proxies: parsers, and what they are believed."""
 
+import contextlib
+import socket
 import struct
 
 import pytest
 
+from nbio import Request, Response
+from nbio.config import Config, Fields
 from nbio.exchange import Peer
 from nbio.proxy import (
     V2_SIGNATURE,
@@ -14,14 +18,16 @@ from nbio.proxy import (
     preface,
     x_forwarded,
 )
+from nbio.testing import Served, serve
+from tests.ops.commands import TIMEOUT, raw
 
 TRUST = Trust(["10.0.0.0/8", "127.0.0.1", "2001:db8::/32"])
 
 
 def told(
-    *fields: tuple[bytes, bytes], client: str = "127.0.0.1"
+    *fields: tuple[bytes, bytes], client: str = "127.0.0.1", kind: Fields = "x-forwarded"
 ) -> tuple[tuple[str, int | None] | None, str]:
-    peer = forwarded_peer(Peer((client, 5), ("127.0.0.1", 80)), fields, TRUST)
+    peer = forwarded_peer(Peer((client, 5), ("127.0.0.1", 80)), fields, TRUST, kind)
     return peer.client, peer.scheme
 
 
@@ -64,7 +70,10 @@ def test_x_forwarded_for(chain: bytes, client: tuple[str, int]) -> None:
     ],
 )
 def test_forwarded(value: bytes, expected: tuple[tuple[str, int], str]) -> None:
-    assert told((b"forwarded", value), (b"x-forwarded-for", b"9.9.9.9")) == expected
+    fields = ((b"forwarded", value), (b"x-forwarded-for", b"9.9.9.9"))
+    assert told(*fields, kind="forwarded") == expected
+    # Proxies write the one or the other. What they don't write may be the client's.
+    assert told(*fields) == (("9.9.9.9", 0), "http")
 
 
 def test_several_fields_are_one_list() -> None:
@@ -128,3 +137,83 @@ def test_a_preface_at_every_split(data: bytes, ends: object) -> None:
 def test_what_is_no_preface(data: bytes) -> None:
     with pytest.raises(ProxyError):
         preface(data + b"\r\n" * 60)
+
+
+async def tells(request: Request) -> Response:
+    return Response(f"{request.client} {request.scheme}")
+
+
+def asked(served: Served, *fields: str, before: bytes = b"") -> bytes:
+    lines = ["GET / HTTP/1.1", "Host: a", "Connection: close", *fields, "", ""]
+    return raw((served.host, served.port), before + "\r\n".join(lines).encode())
+
+
+def test_a_request_from_a_trusted_proxy() -> None:
+    fields = ["X-Forwarded-For: 6.6.6.6, 1.2.3.4", "X-Forwarded-Proto: https"]
+    with serve(tells, trusted_proxies=("127.0.0.0/8",)) as served:
+        assert asked(served, *fields).endswith(b"('1.2.3.4', 0) https")
+    with serve(tells, trusted_proxies=("10.0.0.0/8",)) as served:
+        assert asked(served, *fields).endswith(b") http")
+        assert b"1.2.3.4" not in asked(served, *fields)
+    with serve(tells, trusted_proxies=("127.0.0.1",), forwarded="forwarded") as served:
+        assert asked(served, "Forwarded: for=1.2.3.4;proto=https").endswith(b"('1.2.3.4', 0) https")
+
+
+@pytest.mark.parametrize("before", [V1, V2])
+def test_a_connection_with_a_preface(before: bytes) -> None:
+    with serve(tells, trusted_proxies=("127.0.0.1",), proxy_protocol=True) as served:
+        told_of = b"('192.0.2.1', 1234)" if before is V1 else b"('1.2.3.4', 99)"
+        assert told_of in asked(served, before=before)
+
+
+def test_a_preface_byte_by_byte_and_a_large_upload_behind_it() -> None:
+    async def size(request: Request) -> Response:
+        return Response(f"{request.client} {len(await request.body.read())}")
+
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 900000\r\n\r\n"
+    with serve(size, trusted_proxies=("127.0.0.1",), proxy_protocol=True) as served:
+        with socket.create_connection((served.host, served.port), timeout=TIMEOUT) as sock:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for at in range(len(V2)):
+                sock.sendall(V2[at : at + 1])
+            sock.sendall(head + bytes(900_000))
+            answer = b""
+            while piece := sock.recv(65536):
+                answer += piece
+            assert answer.endswith(b"('1.2.3.4', 99) 900000")
+        assert asked(served, before=V1 + b"").count(b"HTTP/1.1 200") == 1
+
+
+def cut(served: Served, before: bytes) -> bool:
+    try:
+        return asked(served, before=before) == b""
+    except ConnectionError:
+        return True
+
+
+def test_connections_without_a_preface_or_from_others_are_cut() -> None:
+    with serve(tells, trusted_proxies=("127.0.0.1",), proxy_protocol=True) as served:
+        assert cut(served, b"")
+        assert cut(served, b"PROXY TCP4 nonsense\r\n")
+    with serve(tells, trusted_proxies=("10.0.0.1",), proxy_protocol=True) as served:
+        assert cut(served, V1)
+    options = {"trusted_proxies": ("127.0.0.1",), "proxy_protocol": True, "head_timeout": 0.1}
+    with (
+        serve(tells, **options) as served,
+        socket.create_connection((served.host, served.port), timeout=TIMEOUT) as silent,
+        contextlib.suppress(ConnectionResetError),
+    ):
+        assert silent.recv(1) == b""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"proxy_protocol": True},
+        {"proxy_protocol": True, "trusted_proxies": ("*",), "ssl_certfile": "x"},
+        {"forwarded": "via"},
+    ],
+)
+def test_options_that_make_no_sense(options: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"proxy_protocol|forwarded"):
+        Config(**options)  # type: ignore[arg-type]  # that they are wrong is the point
