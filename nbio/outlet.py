@@ -5,7 +5,6 @@ slow client holds its own thread up, and neither the loop nor the memory. The lo
 coroutine, which waits for pieces and for room on the connection in turns.
 """
 
-import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
@@ -94,21 +93,19 @@ class Outlet:
             raise type(closed)(*closed.args) from closed
 
     def finish(self, tail: bytes | FilePart = b"") -> None:
-        """The body is complete with `tail`."""
+        """The body is complete with `tail`, which is sent although the thread may go on."""
+        self.settle(tail)
+        self.end()
+
+    def settle(self, tail: bytes | FilePart) -> None:
+        """The body is complete with `tail`, and the thread is about to end: that wakes the loop."""
         self.tail = tail
         self.finished = True
-        self.end()
 
     # The loop's side.
 
-    def end(self, job: "asyncio.Future[None] | None" = None) -> None:
-        """There are no more pieces, whether or not the response is complete. Any thread.
-
-        `job` is the thread's, when it has ended.
-        """
-        if job is not None and not job.cancelled():
-            # Looked at, lest asyncio complain: nobody may wait for it any more.
-            job.exception()
+    def end(self) -> None:
+        """There are no more pieces, whether or not the response is complete. Any thread."""
         with self._lock:
             self._over = True
             reader, self._reader = self._reader, None
@@ -176,8 +173,7 @@ async def from_thread(body: Iterable[Piece], workers: Workers) -> AsyncIterator[
     """The pieces of a synchronous iterable that runs in a worker thread; it is closed there."""
     pump = Pump(body)
     outlet = pump.outlet
-    job = workers.run(pump.run, None)
-    job.add_done_callback(outlet.end)
+    job = workers.run(pump.run, None, outlet.end)
     try:
         while (piece := await outlet.get()) is not None:
             yield piece

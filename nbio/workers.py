@@ -27,10 +27,18 @@ class Workers:
         # Both used on the loop's thread only.
         self._busy = 0
 
-    def run(self, function: Callable[[A], R], argument: A) -> "asyncio.Future[R]":
-        """Call `function(argument)` in a thread. Cancelling the future doesn't stop the thread."""
+    def run(
+        self,
+        function: Callable[[A], R],
+        argument: A,
+        ended: Callable[[], None] | None = None,
+    ) -> "asyncio.Future[R]":
+        """Call `function(argument)` in a thread. Cancelling the future doesn't stop the thread.
+
+        `ended` is called on the loop's thread once the call is over and the future done.
+        """
         loop = asyncio.get_running_loop()
-        job = Job(function, argument, loop, self._one_done)
+        job = Job(function, argument, loop, self._one_done, ended)
         self._busy += 1
         if self._busy > self._threads and self._threads < self._limit:
             self._threads += 1
@@ -59,7 +67,7 @@ class Workers:
 class Job(Generic[A, R]):
     """One call, and the future its caller waits for."""
 
-    __slots__ = ("_argument", "_context", "_done", "_function", "_loop", "future")
+    __slots__ = ("_argument", "_context", "_done", "_ended", "_function", "_loop", "future")
 
     def __init__(
         self,
@@ -67,12 +75,14 @@ class Job(Generic[A, R]):
         argument: A,
         loop: asyncio.AbstractEventLoop,
         done: Callable[[], None],
+        ended: Callable[[], None] | None,
     ) -> None:
         self._function = function
         self._argument = argument
         self._loop = loop
         self._done = done
         self._context = contextvars.copy_context()
+        self._ended = ended
         self.future: asyncio.Future[R] = loop.create_future()
 
     def run(self) -> None:
@@ -93,14 +103,23 @@ class Job(Generic[A, R]):
         self._done()
         if not self.future.done():
             self.future.set_result(result)
+        if self._ended is not None:
+            self._ended()
 
     def _failed(self, error: BaseException) -> None:
         self._done()
-        if self.future.done():
-            return
+        if not self.future.done():
+            self._fail(error)
+        if self._ended is not None:
+            self._ended()
+
+    def _fail(self, error: BaseException) -> None:
         # A future refuses StopIteration, and a thread's SystemExit is no reason to stop a server.
         if isinstance(error, StopIteration) or not isinstance(error, Exception):
             wrapped = RuntimeError(f"the handler raised {error!r}")
             wrapped.__cause__ = error
             error = wrapped
         self.future.set_exception(error)
+        if self._ended is not None:
+            # Looked at, lest asyncio complain: nobody may wait for it any more.
+            self.future.exception()

@@ -118,8 +118,7 @@ class WsgiExchange(Exchange):
 
     async def call(self) -> None:
         outlet = self._outlet
-        job = self._site.workers.run(self._serve, outlet)
-        job.add_done_callback(outlet.end)
+        job = self._site.workers.run(self._serve, outlet, outlet.end)
         try:
             while (piece := await outlet.get()) is not None:
                 await self._send(outlet.head, piece)
@@ -200,11 +199,7 @@ class Reply:
         code = status[:3]
         if not (code.isascii() and code.isdigit()) or status[3:4] not in ("", " "):
             raise ResponseError(f"a status is three digits and a reason, not {status!r}")
-        raw = encode(headers)
-        self._declared = -1
-        for name, value in raw:
-            if name.lower() == b"content-length":
-                self._declared = declared_length(value, self._declared)
+        raw, self._declared = start_fields(headers)
         self._head = (int(code), raw)
         return self.write
 
@@ -246,7 +241,11 @@ class Reply:
         if isinstance(result, list | tuple) and outlet.head is None and self._head is not None:
             if len(result) == 1 and isinstance(result[0], bytes):
                 self._begin()
-                outlet.finish(result[0])
+                if type(result) is list or type(result) is tuple:
+                    # Nothing of the application's is left to run.
+                    outlet.settle(result[0])
+                else:
+                    outlet.finish(result[0])
                 return
             # Checked piece by piece, but the length is known from the start.
             self._begin(sum(map(len, result)))
@@ -319,6 +318,37 @@ class FileWrapper:
             return None
         part.size = max(0, info.st_size - offset)
         return part
+
+
+_KNOWN_FIELDS = 256
+_fields: dict[tuple[tuple[str, str], ...], tuple[RawHeaders, int]] = {}
+
+
+def start_fields(headers: list[tuple[str, str]]) -> tuple[RawHeaders, int]:
+    """The fields encoded, and the Content-Length or -1; remembered. Raises ResponseError."""
+    key = tuple(headers)
+    try:
+        known = _fields.get(key)
+    except TypeError:
+        # Pairs that are lists can't be looked up.
+        return encode_start(headers)
+    if known is None:
+        known = encode_start(headers)
+        if len(_fields) >= _KNOWN_FIELDS:
+            _fields.clear()
+        if sum(len(name) + len(value) for name, value in headers) <= 1024:
+            _fields[key] = known
+    return known
+
+
+def encode_start(headers: list[tuple[str, str]]) -> tuple[RawHeaders, int]:
+    """As start_fields."""
+    raw = tuple(encode(headers))
+    declared = -1
+    for name, value in raw:
+        if name.lower() == b"content-length":
+            declared = declared_length(value, declared)
+    return raw, declared
 
 
 def gone() -> ClientDisconnected:
