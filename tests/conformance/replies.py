@@ -4,7 +4,7 @@ import re
 import socket
 from dataclasses import dataclass, field
 
-LINE = re.compile(rb"HTTP/1\.1 ([1-9][0-9]{2}) [\t -~]*")
+LINE = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2}) [\t -~]*")
 FIELD = re.compile(
     rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+): ([!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?"
 )

@@ -25,7 +25,7 @@ from tests.peers.table import Row, differences, summary
 ROOT = Path(__file__).parents[2]
 PEERS = ROOT / ".venv-peers"
 PAGE = ROOT / "docs" / "peers.md"
-PATIENCE = 1.0
+PATIENCE = 0.5
 """Seconds after which an answer, or the end, that hasn't come isn't waited for."""
 
 ASGI = "tests.peers.apps:asgi"
