@@ -120,6 +120,14 @@ class Ending(Sending):
             if self._transport.can_write_eof():
                 self._transport.write_eof()
 
+    def _end_lingering(self) -> None:
+        """The client had its time to read and to close. TLS says goodbye first."""
+        if self._transport.is_closing() or self._transport.can_write_eof():
+            self._transport.abort()
+        else:
+            self._transport.close()
+            self._linger_deadline()
+
     def _discard(self, nbytes: int) -> None:
         """Throw away what comes after the last response, and after a while not even that.
 

@@ -315,7 +315,7 @@ class Connection(Ending):
 
     def timed_out(self, now: float) -> None:
         if self._lingering:
-            self._transport.abort()
+            self._end_lingering()
         elif self.write_paused:
             if self._transport.get_write_buffer_size() == self._mark:
                 self.abort()
