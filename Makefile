@@ -34,12 +34,12 @@ check: $(READY) ## formatting, types, import boundaries, freshness of generated 
 	$(BIN)/mypy
 	$(BIN)/python -m model emit --check
 	$(BIN)/python -m model table --check
-	$(BIN)/python -m nbio.options --check docs/options.md
+	$(BIN)/python -m nbio.reference --check docs
 
 emit: $(READY) ## renew what is generated: nbio/_lifecycle.py and the tables in the docs
 	$(BIN)/python -m model emit
 	$(BIN)/python -m model table
-	$(BIN)/python -m nbio.options docs/options.md
+	$(BIN)/python -m nbio.reference docs
 	$(BIN)/ruff format --quiet nbio/_lifecycle.py
 
 verify: $(READY) ## re-derive every ci claim, proof and mutant; one ledger

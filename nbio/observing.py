@@ -28,7 +28,8 @@ class Outcome:
     """A request and what became of it.
 
     `head` is None for a request refused in its head; `status` 0 when nothing was answered; `sent`
-    counts the bytes of head and body, `received` those of the request's body; `seconds` is from
+    counts the bytes of head and body, `head_size` those of the head and of interim responses
+    alone, `received` those of the request's body; `seconds` is from
     the head's arrival to the end; `began` is seconds since the epoch; `complete` says whether the
     whole response was handed to the kernel or its buffer; `response_head` is the response's head.
     """
@@ -38,6 +39,7 @@ class Outcome:
         "began",
         "complete",
         "head",
+        "head_size",
         "peer",
         "received",
         "request_id",
@@ -52,7 +54,7 @@ class Outcome:
         self.head = head
         self.peer = peer
         self.request_id = request_id
-        self.status = self.sent = self.received = 0
+        self.status = self.sent = self.received = self.head_size = 0
         self.response_head = b""
         self.span: Observer | None = None
         self.complete = False
@@ -63,10 +65,15 @@ class Outcome:
     def wrote(self, data: bytes) -> None:
         """Bytes of the response; the first that aren't an interim response's tell its status."""
         self.sent += len(data)
-        interim = data[9:10] == b"1" and data[9:12] != b"101"
-        if not self.status and data[:5] == b"HTTP/" and not interim:
-            self.status = int(data[9:12])
-            self.response_head = data[: data.find(b"\r\n\r\n") + 2]
+        if self.status or data[:5] != b"HTTP/":
+            return
+        if data[9:10] == b"1" and data[9:12] != b"101":
+            self.head_size += len(data)
+            return
+        self.status = int(data[9:12])
+        end = data.find(b"\r\n\r\n") + 2
+        self.response_head = data[:end]
+        self.head_size += end + 2
 
     def stop(self) -> None:
         """It is over."""

@@ -4,11 +4,9 @@ A value on the command line goes before one in the environment, that before one 
 that before the default. `nbio --print-config` prints what it comes to, as such a file.
 """
 
-import argparse
 import json
-import sys
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -18,13 +16,6 @@ TRUE: Final = frozenset(["1", "true", "yes", "on"])
 FALSE: Final = frozenset(["0", "false", "no", "off", ""])
 SECRET: Final = frozenset(["ssl_keyfile_password"])
 """Options that are not shown."""
-
-INTRODUCTION: Final = """\
-Sizes are in bytes, times in seconds. A number in parentheses is the status, or close code, of the
-refusal. An option is the same on the command line (`--max-body 1000`), in the environment
-(`NBIO_MAX_BODY=1000`), in a TOML file (`--config`; `max_body = 1000`) and as a keyword
-(`nbio.run(app, max_body=1000)`). The first of these that has it counts. Keywords stand alone: a
-program that calls nbio decides for itself whether it reads an environment or a file."""
 
 Values = dict[str, Any]
 
@@ -133,43 +124,3 @@ def to_toml(chosen: Chosen) -> Iterator[str]:
 def literal(value: object) -> str:
     """A value as TOML has it: of these types, as JSON has it too."""
     return json.dumps(list(value) if isinstance(value, tuple) else value)
-
-
-def to_markdown() -> Iterator[str]:
-    """The reference, for the documentation."""
-    yield "# Options"
-    yield ""
-    yield "<!-- Generated from nbio/config.py by `make emit`; don't edit. -->"
-    yield ""
-    yield INTRODUCTION
-    group = ""
-    for option in options():
-        if option.doc.group != group:
-            group = option.doc.group
-            yield f"\n## {group}\n"
-            yield "| option | default | |"
-            yield "|---|---|---|"
-        text = option.doc.text + (f" [{', '.join(option.choices)}]" if option.choices else "")
-        more = f". {option.doc.more}" if option.doc.more else ""
-        default = f"`{literal(option.default)}`"
-        yield f"| `{option.flag}` | {default} | {text}{more} |"
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the reference, or only say whether it is stale."""
-    parser = argparse.ArgumentParser(prog="python -m nbio.options", description=main.__doc__)
-    parser.add_argument("page", type=Path)
-    parser.add_argument("--check", action="store_true")
-    chosen = parser.parse_args(arguments)
-    text = "\n".join(to_markdown()) + "\n"
-    if not chosen.check:
-        chosen.page.write_text(text, encoding="utf-8")
-        return 0
-    if chosen.page.exists() and chosen.page.read_text(encoding="utf-8") == text:
-        return 0
-    print(f"{chosen.page} is stale: run make emit", file=sys.stderr)
-    return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -50,10 +50,20 @@ async def asgi(scope, receive, send):
     await send({"type": "http.response.start", "status": 200})
     await send({"type": "http.response.body", "body": b"asgi"})
 
+def wsgi(environ, start_response):
+    start_response("200 OK", [])
+    return [b"wsgi"]
+
 async def failing(scope, receive, send):
     raise RuntimeError("no lifespan here")
 
 number = 7
+
+def make():
+    return native
+
+def fails():
+    raise ValueError("on purpose")
 
 class Nested:
     app = native
@@ -114,6 +124,22 @@ def test_serve_and_end(directory: Path, name: str, number: signal.Signals) -> No
             assert out.startswith("lifespan.startup\nlifespan.shutdown\n")
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "interface"),
+    [
+        ("make", ["--factory"], "native"),
+        ("asgi", ["--interface", "asgi"], "asgi"),
+        ("wsgi", [], "wsgi"),
+        ("wsgi", ["--interface", "wsgi"], "wsgi"),
+    ],
+)
+def test_the_interface_and_factories(
+    directory: Path, name: str, options: list[str], interface: str
+) -> None:
+    with command(directory, f"application:{name}", *options) as (_, port):
+        assert ask(port) == interface.encode()
+
+
 def test_the_second_signal_does_not_wait(directory: Path) -> None:
     with command(directory, "application:native", "--shutdown-timeout", "600") as (process, port):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
@@ -145,6 +171,13 @@ def test_a_stuck_thread_does_not_keep_the_process(directory: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
+        (["application:number", "--factory"], 2, "the factory isn't callable"),
+        (["application:fails", "--factory"], 2, "the factory failed: ValueError: on purpose"),
+        (["application:native", "--bind", "a:b"], 2, "a place to listen is HOST:PORT"),
+        (["application:native", "--trusted-proxies", "x"], 2, "a trusted proxy is an address"),
+        (["application:native", "--access-log", "--access-format", "%(x)s"], 2, "no atom %(x)s"),
+        (["application:native", "--ssl-certfile", "none.pem"], 1, "none.pem"),
+        (["application:native", "--ssl-client-auth", "required"], 2, "needs ssl_ca_certs"),
         (["nowhere:app"], 2, "no module 'nowhere'"),
         (["application:nothing"], 2, "no attribute 'nothing'"),
         (["application:number"], 2, "isn't callable"),

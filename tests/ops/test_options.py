@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from nbio.config import Config, options
-from nbio.options import choose, from_environment, main, to_markdown
+from nbio.options import choose, from_environment
+from nbio.reference import main, options_page
 
 
 def printed(directory: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -86,17 +87,24 @@ def test_what_is_wrong_is_said_in_one_line(
     assert words in line
 
 
-def test_every_option_is_in_the_reference(tmp_path: Path) -> None:
-    text = "\n".join(to_markdown())
+def test_every_option_is_in_the_reference() -> None:
+    text = "\n".join(options_page())
     for option in options():
         assert f"| `{option.flag}` |" in text
         assert option.doc.text in text
 
 
-def test_a_stale_reference_is_noticed(tmp_path: Path) -> None:
-    page = tmp_path / "options.md"
-    assert main(["--check", str(page)]) == 1
-    assert main([str(page)]) == 0
-    assert main(["--check", str(page)]) == 0
-    page.write_text(page.read_text().replace("8000", "8001"))
-    assert main(["--check", str(page)]) == 1
+def test_a_stale_page_is_noticed(tmp_path: Path) -> None:
+    empty = "<!-- begin atoms -->\n<!-- end atoms -->\n<!-- begin metrics -->\n<!-- end metrics -->"
+    (tmp_path / "operations.md").write_text(empty)
+    where = str(tmp_path)
+    assert main(["--check", where]) == 1
+    assert main([where]) == 0
+    assert main(["--check", where]) == 0
+    assert "`%(h)s`" in (tmp_path / "operations.md").read_text()
+    for page, before, after in (("options.md", "8000", "8001"), ("operations.md", "%(h)", "%(j)")):
+        path = tmp_path / page
+        right = path.read_text()
+        path.write_text(right.replace(before, after))
+        assert main(["--check", where]) == 1
+        path.write_text(right)
