@@ -8,4 +8,9 @@ from dataclasses import replace
 
 from model.history.g2 import G2
 
-G3 = replace(G2, name="G3", versions="upstream v1.6.0 to v1.6.9")
+G3 = replace(
+    G2,
+    name="G3",
+    versions="upstream v1.6.0 to v1.6.9",
+    says="as G2; a buffer is a pointer to a slice header that the allocator shares",
+)
