@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from model.history.script import BLOCK, DEFERRED, OVER, PANICKED, READER, Placed
+from model.history.script import BLOCK, CLOSES, DEFERRED, OVER, PANICKED, READER, READS, Placed
 from nbio.verify.expr import BoolExpr, BoolLike, IntExpr, IntLike, any_of, boolean
-from nbio.verify.spec import BoolArray, IntArray, Step, exists
+from nbio.verify.spec import BoolArray, IntArray, Step
 
 if TYPE_CHECKING:
     from model.history.stage import Stage
@@ -83,16 +83,14 @@ class At:
         self._diverted.append(boolean(when))
         do.set(s.at[self.p], s.number(back), when)
         self._forget(when)
-        if self.placed.operation in ("close", "deferred", "release"):
-            do.set(s.shut[self.r], True, when)
+        if (called := self.placed.operation) in READS or called in CLOSES:
+            s.seen.returns(do, self.p, self.r, called in READS, when)
         if back in (OVER, PANICKED):
             self._ends(when)
 
     def tells_end(self, when: BoolLike) -> None:
-        """Read will return end of body where ``when`` holds: P11 if nobody closed and more is."""
-        parts = exists(self.s.part, lambda i: self.s.unread[self.r, i])
-        told = self.s.closing[self.r]
-        self.ground.blame(self.do, "P11", boolean(when) & ~told & parts)
+        """Read will return end of body where ``when`` holds."""
+        self.s.seen.tells_end(self.do, self.r, when)
 
     def end_of_body(self, when: BoolLike) -> None:
         """Read returns end of body where ``when`` holds."""
@@ -101,19 +99,15 @@ class At:
 
     def panic(self, prop: str, when: BoolLike) -> None:
         """The step is a panic where ``when`` holds: ``prop`` is broken, its party ends here."""
-        s, do, operation = self.s, self.do, self.placed.operation
+        s, do, called = self.s, self.do, self.placed.operation
         mine = self.placed.cast.kind == "request"
         self._diverted.append(boolean(when))
-        self.ground.blame(do, prop, when)
-        if operation == "read":
-            self.ground.blame(do, "P9", boolean(when) & s.late[self.p])
-        if operation == "deferred" and prop == "P3":
-            self.ground.blame(do, "P12", boolean(when) & s.nil[self.r])
-        goes = DEFERRED if mine and operation == "read" else PANICKED
+        s.seen.panics(do, self.p, self.r, prop, called, when)
+        goes = DEFERRED if mine and called in READS else PANICKED
         do.set(s.at[self.p], s.number(goes), when)
         self._forget(when)
         if goes == DEFERRED and prop == "P3":
-            do.set(s.nil[self.r], True, when)
+            s.seen.nil_met(do, self.r, when)
         if mine and goes == PANICKED:
             self._ends(when)
 
@@ -128,28 +122,19 @@ class At:
             do.set(s.took[self.p], 0, when)
         if "request" in s.design.fields:
             do.set(s.via[self.p], s.request.size, when)
-        if self.placed.operation == "read":
-            do.set(s.late[self.p], False, when)
 
     def _ends(self, when: BoolLike) -> None:
         """The request is over, well or not."""
-        s, do, r = self.s, self.do, self.r
-        self.ground.disown(do, r, when)
-        do.set(s.spent[self.p], 0, when)
-        if "engine" in s.design.fields:
-            do.set(s.nil[r], False, when)
-        b = s.bounds
-        if not b.joined + b.leftovers + b.closers:
-            for i in range(s.part.size):
-                do.set(s.unread[r, i], False, when)
+        b = self.s.bounds
+        self.do.set(self.s.spent[self.p], 0, when)
+        alone = not b.joined + b.leftovers + b.closers
+        self.s.seen.over(self.do, self.r, alone, when)
 
     # -------------------------------------------------------------------------- memory
 
     def touch(self, when: BoolLike = True) -> None:
-        """A step through this handle changes the reader: P6 where it is another's."""
-        owner = self.ground.owner[self.o]
-        other = (owner != self.ground.nobody) & (owner != self.r)
-        self.ground.blame(self.do, "P6", boolean(when) & other)
+        """A step through this handle changes the reader where ``when`` holds."""
+        self.s.seen.touched(self.do, self.o, self.r, when)
 
     def store(
         self, field: IntArray | BoolArray, value: IntLike | BoolLike, when: BoolLike = True

@@ -111,6 +111,8 @@ CALLS: Final = {
     "deferred": "deferred Close ",
     "release": "Close ",
 }
+READS: Final = ("read",)
+CLOSES: Final = ("close", "deferred", "release")
 BEGIN, IDLE, DEFERRED, PANICKED, OVER = "begin", "idle", "deferred", "panicked", "over"
 
 

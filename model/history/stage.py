@@ -8,19 +8,21 @@ not released, as it was upstream.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from model.ground import Ground
 from model.history.at import At
+from model.history.observers import PROPERTIES, Observers
 from model.history.script import (
     BEGIN,
     BLOCK,
     CALLS,
+    CLOSES,
     DEFERRED,
     IDLE,
     OVER,
     PANICKED,
     READER,
+    READS,
     VOICE,
     Bounds,
     Cast,
@@ -29,21 +31,8 @@ from model.history.script import (
     Placed,
     operation,
 )
-from nbio.verify.expr import BoolExpr, IntExpr, all_of, any_of, implies, integer
+from nbio.verify.expr import BoolExpr, IntExpr, all_of, any_of, integer
 from nbio.verify.spec import ActionBody, Model, Step, exists, forall
-
-FURTHER: Final = {
-    "P3": ("nil_engine", "nobody dereferences a nil engine"),
-    "P4": ("read_freed", "nobody reads bytes of a buffer that has been freed"),
-    "P5": ("shared", "Get returns no reader that a live request owns"),
-    "P6": ("meddled", "no handle changes a reader that another live request owns"),
-    "P7": ("foreign_bytes", "no request gets another one's bytes"),
-    "P9": ("read_after_close", "a Read begun after a Close yields no data and no panic"),
-    "P10": ("panic", "nothing else panics"),
-    "P11": ("truncated", "no end of body while nobody has closed and there is more"),
-    "P12": ("signature", "a Read and the deferred Close don't both meet a nil engine"),
-}
-"""How the history is judged; in the final world P4 and P7 are judged of every state."""
 
 
 class Stage:
@@ -66,8 +55,9 @@ class Stage:
         # Read that is under way puts back what it had popped from.
         listed = size * max(n - 1, 1) + (size - 1 if holders else 0)
         self.place = m.index("place", 1 if design.whole else listed)
-        self.ground = Ground(m, self.object, self.block, self.everyone, FURTHER, lists_twice=True)
+        self.ground = Ground(m, self.object, self.block, self.everyone, PROPERTIES, True)
         self._fields(listed + size, holders)
+        self.seen = Observers(self.ground, self.everyone, self.party, self.part)
         self.casts = list(self._casts())
         self.script = [p for cast in self.casts for p in self._script(cast)]
         self.lines = {(p.cast.kind, p.operation, p.line.name): p for p in self.script}
@@ -88,7 +78,6 @@ class Stage:
         # The reader's own fields.
         if "engine" in fields:
             self.engine = m.booleans("engine", self.object)
-            self.nil = m.booleans("nil", self.everyone)
         if "left" in fields:
             self.left = m.integers("left", self.object, -self.party.size, most)
         self.buffers = m.integers(
@@ -124,13 +113,6 @@ class Stage:
             )
         self.count = m.integers("count", self.party, -self.party.size, most, hidden=True)
         self.spent = m.integers("spent", self.party, 0, self.bounds.operations, hidden=True)
-        # Ghosts: a Close through this handle has begun, has returned; parts nobody has read yet;
-        # this Read began after a Close had returned; the handler's Read met a nil engine.
-        self.closing = m.booleans("closing", self.everyone)
-        self.shut = m.booleans("shut", self.everyone)
-        self.unread = m.booleans("unread", (self.everyone, self.part))
-        self.holds_part = m.integers("part", self.block, 0, self.part.size - 1, hidden=True)
-        self.late = m.booleans("late", self.party)
 
     # ------------------------------------------------------------------------ programs
 
@@ -258,11 +240,9 @@ class Stage:
                 last = PANICKED if at.placed.cast.kind == "second" else OVER
                 do.when(self.within(r, IDLE, last))
         if self.bounds.ordinary and called in ("read", "close", "deferred"):
-            do.when(~self.closing[r])
-        if called == "read":
-            do.set(self.late[p], self.shut[r])
-        if called in ("close", "deferred", "release"):
-            do.set(self.closing[r], True)
+            do.when(~self.seen.closing[r])
+        if called in READS or called in CLOSES:
+            self.seen.begins(do, p, r, called in READS)
 
     def _in_turn(self, r: IntExpr) -> BoolExpr:
         """Requests that are alike begin in the order of their numbers."""
@@ -285,7 +265,6 @@ class Stage:
 
     def _judge(self) -> None:
         m, n = self.m, self.bounds.requests
-        self.ground.judge()
         ended = forall(
             self.request,
             lambda r: any_of(*(self.stands(r, x) for x in (DEFERRED, PANICKED, OVER))),
@@ -294,9 +273,7 @@ class Stage:
         held = [self._rests(integer(p)) for p in range(n, written)]
         held += [self.stands(integer(p), OVER) for p in range(written, self.party.size)]
         quiet = all_of(ended, *held)
-        back = self.ground.all_back() if self.design.pools else self.ground.blocks_back()
-        m.always("P8", implies(quiet, back), "when all is over everything is back")
-        m.sometimes("all over", quiet, "P8's premise")
+        self.seen.judge(quiet, self.design.pools)
         if self.design.pools and n > 1:
             again = exists(self.object, self._had_two)
             m.sometimes("reuse", again, "a reader has a second owner: P5 and P6's premise")

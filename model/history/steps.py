@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from model.history.at import At
 from model.history.script import BLOCK, READER, Line
-from nbio.verify.expr import BoolExpr, all_of, any_of, boolean, ite
+from nbio.verify.expr import BoolExpr, any_of, boolean, ite
 
 # ------------------------------------------------------------- the loop builds a request's body
 
@@ -45,11 +45,7 @@ def _malloc(a: At) -> None:
 def _fill(a: At) -> None:
     s = a.s
     a.do.when(s.held[a.p] == a.k + 1)
-    a.ground.fill(a.do, a.k, a.r)
-    a.do.set(s.holds_part[a.k], a.part)
-    parts = range(s.part.size) if s.design.whole else (a.part,)
-    for part in parts:
-        a.do.set(s.unread[a.r, part], True)
+    s.seen.filled(a.do, a.k, a.r, a.part, s.design.whole)
 
 
 def _append(a: At) -> None:
@@ -113,13 +109,8 @@ def _first(a: At) -> None:
 def _copy(a: At) -> None:
     s = a.s
     a.do.when(s.held[a.p] == a.k + 1)
-    own = a.ground.look(a.do, a.k, a.r)
-    a.ground.blame(a.do, "P9", s.late[a.p])
-    part = s.count[a.p] if s.design.whole else s.holds_part[a.k]
-    for i in range(s.part.size):
-        # Wrong bytes are passed off as the next ones that it has not read: wrong, not truncated.
-        instead = ~own & all_of(s.unread[a.r, i], *(~s.unread[a.r, j] for j in range(i)))
-        a.do.set(s.unread[a.r, i], False, (own & (part == i)) | instead)
+    part = s.count[a.p] if s.design.whole else s.seen.part[a.k]
+    s.seen.copied(a.do, a.k, a.p, a.r, part)
 
 
 def _free_held(a: At) -> None:
