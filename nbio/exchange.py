@@ -81,6 +81,9 @@ class Wire(Protocol):
     def write(self, data: bytes) -> None:
         """Send. Never blocks; `write_paused` then says whether to wait for `drained`."""
 
+    def may_send(self) -> bool:
+        """Whether anything can be sent at all."""
+
     def drained(self) -> "asyncio.Future[None]":
         """A future that is done when there is room for more."""
 
@@ -200,11 +203,19 @@ class Exchange:
             wire.write(payload)
 
     def send_piece(self, data: bytes, *, last: bool) -> None:
-        """Send another piece of the body. The response has started."""
+        """Send another piece of the body. The response has started.
+
+        Raises ClientDisconnected when the connection is lost.
+        """
         framing = self.framing
         assert framing is not None, "a piece follows a start"
         payload = framing.body(data, last)
         if payload:
+            if not self.wire.may_send():
+                # The loop will say so when it gets its turn, which a stream that never waits
+                # doesn't give it.
+                self.lost()
+                raise ClientDisconnected("the client is gone")
             self.wire.write(payload)
 
     async def send_file(self, status: int, headers: RawHeaders, part: FilePart) -> None:

@@ -5,6 +5,7 @@ slow client holds its own thread up, and neither the loop nor the memory. The lo
 coroutine, which waits for pieces and for room on the connection in turns.
 """
 
+import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
@@ -20,6 +21,10 @@ Piece: TypeAlias = bytes | bytearray | memoryview
 
 LIMIT: Final = 65536
 """So many bytes may be on their way before the thread has to wait."""
+
+
+TURN: Final = 1 << 20
+"""After so many bytes that were there at once, others get a turn of the loop."""
 
 
 class Head(NamedTuple):
@@ -41,6 +46,7 @@ class Outlet:
         "_over",
         "_pieces",
         "_reader",
+        "_turn",
         "_writer",
         "finished",
         "head",
@@ -52,6 +58,8 @@ class Outlet:
         self._pieces: deque[bytes] = deque()
         # Bytes in `_pieces`.
         self._held = 0
+        # Bytes that `get` has returned without waiting.
+        self._turn = 0
         self._reader: LoopWaiter | None = None
         self._writer: ThreadWaiter | None = None
         # Why the loop takes no more.
@@ -130,9 +138,17 @@ class Outlet:
                     reader = self._reader = LoopWaiter()
             if writer is not None:
                 writer.wake()
-            if reader is None:
-                return piece
-            await reader.future
+            if reader is not None:
+                self._turn = 0
+                await reader.future
+                continue
+            if piece is not None:
+                self._turn += len(piece)
+            if self._turn > TURN:
+                # A thread that is faster than the client isn't to have the loop for itself.
+                self._turn = 0
+                await asyncio.sleep(0)
+            return piece
 
     def close(self, why: BaseException) -> None:
         """Take no more: the thread's next `put`, or the one that sleeps, raises `why`."""
