@@ -82,7 +82,7 @@ def judge_store(w: World, do: Step, r: IntExpr, old: Expr, new: Expr) -> None:
 
 
 def judge_read(w: World, do: Step, r: IntExpr, outcome: IntExpr) -> BoolExpr:
-    """P9, P11 and L2 for a read that came to ``outcome``; whether any of them found fault."""
+    """P9, P11, L2 and O1 for a read that came to ``outcome``; whether any of them found fault."""
     s = w.handle[r]
     told = any_of(outcome == Outcome.STALE, outcome == Outcome.CLOSED)
     after_close = w.closed[r] & ~told
@@ -95,7 +95,8 @@ def judge_read(w: World, do: Step, r: IntExpr, outcome: IntExpr) -> BoolExpr:
     w.ground.blame(do, "P9", after_close)
     w.ground.blame(do, "P11", truncated)
     w.ground.blame(do, "L2", for_ever)
-    return after_close | truncated | for_ever
+    w.ground.blame(do, "O1", open_ & told)
+    return after_close | truncated | for_ever | (open_ & told)
 
 
 def judge_wait(w: World, do: Step, r: IntExpr, outcome: IntExpr) -> BoolExpr:

@@ -1,7 +1,8 @@
 """Every guard earns its place: break the lifecycle mechanically, and a named property must notice.
 
 Mutants of ``model/lifecycle.py``'s tables: each rule dropped, each conjunct and each alternative of
-a condition dropped, each write forgotten. Each is checked in the final design's world at small
+a condition dropped, each write forgotten, and each changed: a flag to its opposite, an enum to
+every other member, a number to one more. Each is checked in the final design's world at small
 bounds. A survivor is a guard that is dead or a property that is missing, unless it is listed in
 :data:`EQUIVALENT` with the invariant that makes it no mutant at all.
 
@@ -17,13 +18,14 @@ from model.final import final
 from model.lifecycle import SLOT
 from nbio.verify.check import check
 from nbio.verify.engine import Verdict
-from nbio.verify.expr import BoolExpr, Expr, all_of, any_of, as_bool
+from nbio.verify.expr import BoolExpr, Expr, all_of, any_of, as_bool, as_int, integer
 from nbio.verify.machine import Event, Rule
 from proofs.ledger import Row
 
 BOUNDS = ({"slots": 1, "requests": 1}, {"slots": 1, "requests": 2})
 """Tried in turn: most mutants die in the smallest world."""
 
+GROWS = "old handles go stale by any growth; by how much is nothing to anybody"
 EQUIVALENT = {
     "unlease RECYCLED forgets waiting": "a slot with a lease out has no waiter (E1)",
     "unlease RECYCLED forgets paused": "the close that led to CLOSING cleared it (L3s)",
@@ -31,6 +33,10 @@ EQUIVALENT = {
     "finalize RECYCLED forgets leased": "a handle nobody can reach has no lease out (E1)",
     "finalize RECYCLED forgets waiting": "a handle nobody can reach has no waiter (E1)",
     "finalize RECYCLED forgets generation": "a handle nobody can reach can't be presented again",
+    "unlease RECYCLED makes generation generation + 1 + 1": GROWS,
+    "close RECYCLED makes generation generation + 1 + 1": GROWS,
+    "release RECYCLED makes generation generation + 1 + 1": GROWS,
+    "finalize RECYCLED makes generation generation + 1 + 1": GROWS,
 }
 """Survivors that change no reachable behaviour, and why; all come from the one shared RECYCLE."""
 
@@ -81,12 +87,27 @@ def _with(event: Event, number: int, rule: Rule) -> Event:
 
 
 def _weakened(rule: Rule) -> Iterator[tuple[str, Rule]]:
-    for name in rule.writes:
-        writes = {k: v for k, v in rule.writes.items() if k != name}
-        yield f"forgets {name}", replace(rule, writes=writes)
+    for name, value in rule.writes.items():
+        rest = {k: v for k, v in rule.writes.items() if k != name}
+        yield f"forgets {name}", replace(rule, writes=rest)
+        for other in _others(name, value):
+            yield f"makes {name} {other}", replace(rule, writes={**rest, name: other})
     if rule.when.op in ("and", "or"):
         for part in rule.when.args:
             yield f"without {part}", replace(rule, when=_without(rule.when, part))
+
+
+def _others(name: str, value: Expr) -> Iterator[Expr]:
+    """What a field could wrongly become: the opposite, each other member, one more."""
+    kind = SLOT.fields[name].kind
+    if isinstance(value, BoolExpr):
+        yield ~value
+    elif kind is None:
+        yield as_int(value) + 1
+    elif value.op == "int":
+        yield from (integer(m) for m in kind if int(m) != value.data[0])
+    else:
+        yield integer(kind(0))
 
 
 def _without(condition: BoolExpr, part: Expr) -> BoolExpr:
