@@ -1,4 +1,4 @@
-"""The mutants are all there, and what is said of those that change nothing is said in the docs too."""
+"""The mutants are all there; what is said of those that change nothing, the docs say too."""
 
 from pathlib import Path
 
