@@ -138,10 +138,10 @@ def index_error(program: Program, instance: Instance, state: State) -> str:
 
 
 def describe(program: Program, state: State) -> str:
-    """A state in one line: only the cells that differ from the (first) initial state."""
+    """A state in one line: what differs from the one initial state, all of it if there are more."""
     parts = [
         f"{c.name}={c.variable.show(v)}"
         for c, v, i in zip(program.cells, state, program.first, strict=True)
-        if v != i
+        if v != i or not program.starts_once
     ]
     return "(" + ", ".join(parts) + ")" if parts else "(the initial state)"

@@ -232,6 +232,11 @@ class Program:
         """One combination of start values (an initial state, unless ``initially`` excludes it)."""
         return tuple(c.choices[0] for c in self.cells)
 
+    @property
+    def starts_once(self) -> bool:
+        """Whether `first` is the one initial state, as far as the start values tell."""
+        return all(len(c.choices) == 1 for c in self.cells)
+
     def show(self, state: State) -> dict[str, str]:
         """A state as ``{cell: value as written}``."""
         return {c.name: c.variable.show(v) for c, v in zip(self.cells, state, strict=True)}

@@ -42,13 +42,17 @@ def told(label: Label) -> str:
 
 
 def fault_text(model: Model, fault: Fault, start: State) -> tuple[str, str]:
-    """What the error must say: the action, the variable and the value; and the state."""
+    """What the error must say: the action, the variable and the value; and the state.
+
+    Of that what differs from the one initial state; all of it where there may be several.
+    """
+    several = any(len(choices) > 1 for v in model.variables.values() for choices in v.init)
     what = f"sets {fault.cell} to {fault.value}," if fault.cell else "writes an array outside"
     cells = [(v, n) for v in model.variables.values() for n in range(v.size)]
     changed = [
         f"{v.cell_name(n)}={v.show(now)}"
         for (v, n), now, then in zip(cells, fault.state, start, strict=True)
-        if now != then
+        if now != then or several
     ]
     state = f"({', '.join(changed)})" if changed else "(the initial state)"
     return f"action {told(fault.label)} {what}", f"in the state {state}"
