@@ -121,6 +121,7 @@ _VERSIONS: Final = {b"1.1": "1.1", b"1.0": "1.0"}
 NO_CONNECT: Final = "CONNECT is for proxies"
 
 _KNOWN = 512
+_SEEN = 4096
 _KNOWN_SIZE = 2048
 """So many field sections, each at most so many bytes, are remembered with what they mean."""
 
@@ -146,6 +147,8 @@ class HeadParser:
         self.max_body = max_body
         self._methods: dict[bytes, str] = {}
         self._known: dict[bytes, RequestHead] = {}
+        # The hashes of those that came once.
+        self._seen: set[int] = set()
         self._headers: list[tuple[bytes, bytes]] = []
         self._special: list[tuple[bytes, bytes]] = []
         self._parser = httptools.HttpRequestParser(self)
@@ -213,10 +216,20 @@ class HeadParser:
         if authority:
             request.headers = override_host(headers, authority)
         elif fields and version == b"1.1" and len(fields) <= _KNOWN_SIZE:
-            if len(self._known) >= _KNOWN:
-                self._known.clear()
-            self._known[fields] = request.again("", b"", b"")
+            self._remember(fields, request)
         return request
+
+    def _remember(self, fields: bytes, request: RequestHead) -> None:
+        """Remember what comes for the second time: most of what is ever different never does."""
+        mark = hash(fields)
+        if mark not in self._seen:
+            if len(self._seen) >= _SEEN:
+                self._seen.clear()
+            self._seen.add(mark)
+            return
+        if len(self._known) >= _KNOWN:
+            self._known.clear()
+        self._known[fields] = request.again("", b"", b"")
 
     def _renew(self) -> None:
         self._parser = httptools.HttpRequestParser(self)

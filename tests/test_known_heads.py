@@ -2,7 +2,7 @@
 
 import pytest
 
-from nbio.heads import _KNOWN, _KNOWN_SIZE, HeadParser, Refusal, RequestHead
+from nbio.heads import _KNOWN, _KNOWN_SIZE, _SEEN, HeadParser, Refusal, RequestHead
 
 FIELDS = [
     b"Host: a\r\n\r\n",
@@ -79,7 +79,19 @@ def test_again_leaves_no_slot_out() -> None:
 @pytest.mark.parametrize("size", [10, _KNOWN_SIZE])
 def test_what_is_remembered_is_bounded(size: int) -> None:
     heads = parser()
-    for number in range(_KNOWN * 3):
-        heads.parse(b"GET / HTTP/1.1\r\nHost: a\r\nX: %d%b\r\n\r\n" % (number, b"y" * size))
+    for number in range(_SEEN * 2):
+        head = b"GET / HTTP/1.1\r\nHost: a\r\nX: %d%b\r\n\r\n" % (number, b"y" * size)
+        heads.parse(head)
+        heads.parse(head)
+    assert len(heads._seen) <= _SEEN
     assert len(heads._known) <= _KNOWN
     assert all(len(fields) <= _KNOWN_SIZE for fields in heads._known)
+
+
+def test_what_came_once_is_not_remembered() -> None:
+    heads = parser()
+    for number in range(10):
+        heads.parse(b"GET / HTTP/1.1\r\nHost: a\r\nX: %d\r\n\r\n" % number)
+    assert not heads._known
+    heads.parse(b"GET / HTTP/1.1\r\nHost: a\r\nX: 7\r\n\r\n")
+    assert list(heads._known) == [b"Host: a\r\nX: 7\r\n\r\n"]

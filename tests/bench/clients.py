@@ -79,7 +79,14 @@ def call(command: Sequence[str], core: int, limit: float) -> str:
 
 
 def wrk(
-    port: int, core: int, connections: int, seconds: float, *, headers: bool, pipeline: int
+    port: int,
+    core: int,
+    connections: int,
+    seconds: float,
+    *,
+    headers: bool,
+    pipeline: int,
+    varied: bool,
 ) -> Outcome:
     """Closed loop of GETs."""
     program = shutil.which("wrk")
@@ -92,6 +99,8 @@ def wrk(
             command += ["-H", f"{name}: {value}"]
     if pipeline > 1:
         command += ["-s", str(HERE / "pipeline.lua")]
+    if varied:
+        command += ["-s", str(HERE / "varied.lua")]
     command += [f"http://127.0.0.1:{port}/"]
     if pipeline > 1:
         command += ["--", str(pipeline)]

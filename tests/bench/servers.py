@@ -24,11 +24,15 @@ class Server:
 
 
 NBIO = "python -m nbio --host 127.0.0.1 --port {port} {app}"
-GRANIAN = "granian --host 127.0.0.1 --port {port} --workers 1 --loop uvloop --log-level warning"
+GRANIAN = (
+    "granian --host 127.0.0.1 --port {port} --workers 1 --loop uvloop --backlog 16384 "
+    "--log-level warning"
+)
 THREADS = 32
 
 SERVERS = (
     Server("bare", "control", "python -m tests.bench.apps.bare {port}", ("hello",)),
+    Server("bare + task", "control", "python -m tests.bench.apps.bare_task {port}", ("hello",)),
     # Serves one connection at a time, and knows no chunks.
     Server(
         "recv_into",
@@ -47,11 +51,14 @@ SERVERS = (
         "uvicorn",
         "asgi",
         "uvicorn --host 127.0.0.1 --port {port} --loop uvloop --http httptools "
-        "--no-access-log --log-level warning {app}",
+        "--no-access-log --timeout-keep-alive 60 --backlog 2048 --log-level warning {app}",
     ),
     Server("granian asgi", "asgi", GRANIAN + " --interface asgi {app}"),
     Server(
-        "hypercorn", "asgi", "hypercorn -k uvloop -b 127.0.0.1:{port} --log-level WARNING {app}"
+        "hypercorn",
+        "asgi",
+        "hypercorn -k uvloop -b 127.0.0.1:{port} --keep-alive 60 --backlog 2048 "
+        "--log-level WARNING {app}",
     ),
     Server("granian rsgi", "rsgi", GRANIAN + " --interface rsgi {app}"),
     Server("socketify", "socketify", "python -m tests.bench.apps.socketify_app {app} {port}"),

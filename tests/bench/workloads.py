@@ -39,9 +39,11 @@ class Workload:
 
 
 def gets(
-    connections: int, *, headers: bool = False, pipeline: int = 1
+    connections: int, *, headers: bool = False, pipeline: int = 1, varied: bool = False
 ) -> Callable[[Bench], Outcome]:
-    return lambda b: wrk(b.port, b.core, connections, b.seconds, headers=headers, pipeline=pipeline)
+    return lambda b: wrk(
+        b.port, b.core, connections, b.seconds, headers=headers, pipeline=pipeline, varied=varied
+    )
 
 
 def sends(mode: str, connections: int, size: int) -> Callable[[Bench], Outcome]:
@@ -61,6 +63,12 @@ WORKLOADS = (
     Workload("get", "GET of 13 bytes, 64 keep-alive connections", "hello", gets(64), weight=2),
     Workload(
         "get-headers", "the same, 16 header fields", "hello", gets(64, headers=True), weight=1
+    ),
+    Workload(
+        "get-varied",
+        "the same, no two requests alike in target or fields",
+        "hello",
+        gets(64, varied=True),
     ),
     Workload("get-pipelined", "the same, pipelined by 16", "hello", gets(64, pipeline=16)),
     Workload(
