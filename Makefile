@@ -47,6 +47,7 @@ verify: $(READY) ## re-derive every ci claim, proof and mutant; one ledger
 
 verify-full: $(READY) ## the claims that take long
 	$(BIN)/python -m model verify --tier full
+	$(BIN)/python -m proofs.code_mutants
 
 soak: $(READY) ## what takes minutes: 20,000 uploads with aborts, 10,000 idle connections
 	$(BIN)/python -m pytest -q -m soak tests/soak

@@ -12,7 +12,17 @@ from concurrent.futures import ProcessPoolExecutor
 
 from model import claims, emit
 from nbio.verify.engine import Verdict
-from proofs import fuzzing, histories, induction, mutants, paths, refinement, schedules, spin
+from proofs import (
+    code_mutants,
+    fuzzing,
+    histories,
+    induction,
+    mutants,
+    paths,
+    refinement,
+    schedules,
+    spin,
+)
 from proofs.ledger import Row, worst
 
 Section = Callable[[], Iterable[Row]]
@@ -70,6 +80,7 @@ SECTIONS: dict[str, Section] = {
     "claims": claimed,
     "spin": spin.rows,
     "mutants": broken,
+    "code": code_mutants.rows,
     "fuzzing": fuzzing.rows,
 }
 

@@ -1,5 +1,6 @@
 """A model's whole state graph, for walking: every state, every transition, a way to each state."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -74,3 +75,16 @@ class Graph:
             steps.append(edge)
             edge = self.first_edge[edge.source]
         return steps[::-1]
+
+    def walks(self) -> Iterator[list[Edge]]:
+        """Walks from the initial state that take every transition, as few as one may hope for."""
+        fresh = [list(edges) for edges in self.edges]
+        for source, edges in enumerate(fresh):
+            while edges:
+                walk = self.way(source)
+                at = source
+                while fresh[at]:
+                    edge = fresh[at].pop()
+                    walk.append(edge)
+                    at = edge.target
+                yield walk

@@ -85,8 +85,12 @@ def walk(bounds: Bounds) -> Walked:
 def _take(bounds: Bounds, graph: Graph, way: Sequence[Edge], seen: Walked) -> str:
     """Take a way; what differs after its last step, or after the refused events there."""
     last, steps = way[-1], " ".join(e.instance.label for e in way)
-    stage = rehearse(bounds, way)
     seen.transitions += 1
+    try:
+        stage = rehearse(bounds, way)
+    except Exception as error:
+        # No step of the model raises anything, whoever takes it.
+        return f"after {steps}: {type(error).__name__}: {error}"
     told = difference(stage, graph.names, graph.states[last.target])
     if not told and graph.first_edge[last.target] is last:
         told = _refusals(stage, graph, last.target, seen)

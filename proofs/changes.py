@@ -1,0 +1,200 @@
+"""Single changes of the pool's code: a guard forced, a comparison turned, a statement left out.
+
+A mutant is a whole module's source. :class:`Changed` imports it in place of the module that it is
+of; nothing on disk is changed.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.abc
+import importlib.util
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+FILES: Final = ("_lifecycle", "pool", "blocks", "body", "handle")
+
+
+Path_ = tuple[str, ...]
+Edit = Callable[[ast.AST, int], None]
+"""A change of the function at hand, of its numbered node."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change: of which file and function, at which line, what, and how."""
+
+    file: str
+    line: int
+    path: Path_
+    change: str
+    number: int
+    edit: Edit
+
+    @property
+    def name(self) -> str:
+        """``pool.py:213 BodyPool.recycle: without `...```."""
+        return f"{self.file}.py:{self.line} {'.'.join(self.path)}: {self.change}"
+
+    @property
+    def source(self) -> str:
+        """The whole module, changed."""
+        tree = _parsed(self.file)
+        self.edit(_at(tree, self.path), self.number)
+        return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def mutants() -> list[Mutant]:
+    """Every mutant of every file, in the order of the source."""
+    return [m for file in FILES for m in mutants_of(file)]
+
+
+def mutants_of(file: str) -> Iterator[Mutant]:
+    """Every mutant of one file."""
+    for function, path in _functions(_parsed(file)):
+        for number, change, edit in _changes(function):
+            yield Mutant(file, _line(function, number), path, change, number, edit)
+
+
+def _parsed(file: str) -> ast.Module:
+    return ast.parse((ROOT / "nbio" / f"{file}.py").read_text(encoding="utf-8"))
+
+
+def _functions(tree: ast.Module) -> Iterator[tuple[ast.FunctionDef | ast.AsyncFunctionDef, Path_]]:
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node, (node.name,)
+        elif isinstance(node, ast.ClassDef):
+            for inner in node.body:
+                if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
+                    yield inner, (node.name, inner.name)
+
+
+def _at(tree: ast.Module, path: Path_) -> ast.AST:
+    found: ast.AST = tree
+    for name in path:
+        body: list[ast.stmt] = getattr(found, "body")  # noqa: B009  # no common type has one
+        found = next(n for n in body if getattr(n, "name", "") == name)
+    return found
+
+
+def _nodes(function: ast.AST) -> list[ast.AST]:
+    return list(ast.walk(function))
+
+
+def _line(function: ast.AST, number: int) -> int:
+    node = _nodes(function)[number]
+    return int(getattr(node, "lineno", getattr(function, "lineno", 0)))
+
+
+def _changes(function: ast.AST) -> Iterator[tuple[int, str, Edit]]:
+    for number, node in enumerate(_nodes(function)):
+        if isinstance(node, ast.If | ast.While):
+            said = ast.unparse(node.test)
+            yield number, f"`{said}` never", _test(ast.Constant(False))
+            if isinstance(node, ast.If):
+                yield number, f"`{said}` always", _test(ast.Constant(True))
+        elif isinstance(node, ast.Compare) and type(node.ops[0]) in SWAPPED:
+            yield number, f"`{ast.unparse(node)}` with {SWAPPED[type(node.ops[0])].__name__}", _swap
+        elif isinstance(node, ast.BoolOp):
+            for i, part in enumerate(node.values):
+                yield number, f"without `{ast.unparse(part)}`", _without(i)
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
+            other = "-" if isinstance(node.op, ast.Add) else "+"
+            yield number, f"`{ast.unparse(node)}` with {other}", _negate
+        elif isinstance(node, ast.AugAssign | ast.Delete) or _is_write(node):
+            yield number, f"without `{ast.unparse(node).splitlines()[0]}`", _drop
+        elif isinstance(node, ast.With) and "lock" in ast.unparse(node.items[0]):
+            yield number, "without the lock", _unlock
+
+
+def _is_write(node: ast.AST) -> bool:
+    """A statement that only writes a field, or calls for an effect."""
+    if isinstance(node, ast.Assign):
+        return len(node.targets) == 1 and isinstance(node.targets[0], ast.Attribute)
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+
+
+SWAPPED: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+}
+
+
+def _test(value: ast.expr) -> Edit:
+    def edit(function: ast.AST, number: int) -> None:
+        node = _nodes(function)[number]
+        assert isinstance(node, ast.If | ast.While)
+        node.test = value
+
+    return edit
+
+
+def _swap(function: ast.AST, number: int) -> None:
+    node = _nodes(function)[number]
+    assert isinstance(node, ast.Compare)
+    node.ops[0] = SWAPPED[type(node.ops[0])]()
+
+
+def _without(i: int) -> Edit:
+    def edit(function: ast.AST, number: int) -> None:
+        node = _nodes(function)[number]
+        assert isinstance(node, ast.BoolOp)
+        node.values[i] = ast.Constant(isinstance(node.op, ast.And))
+
+    return edit
+
+
+def _negate(function: ast.AST, number: int) -> None:
+    node = _nodes(function)[number]
+    assert isinstance(node, ast.BinOp)
+    node.op = ast.Sub() if isinstance(node.op, ast.Add) else ast.Add()
+
+
+def _drop(function: ast.AST, number: int) -> None:
+    _replace(function, _nodes(function)[number], [ast.Pass()])
+
+
+def _unlock(function: ast.AST, number: int) -> None:
+    node = _nodes(function)[number]
+    assert isinstance(node, ast.With)
+    _replace(function, node, node.body)
+
+
+def _replace(function: ast.AST, old: ast.AST, new: Sequence[ast.stmt]) -> None:
+    for node in ast.walk(function):
+        for _, value in ast.iter_fields(node):
+            if isinstance(value, list) and any(v is old for v in value):
+                at = next(i for i, v in enumerate(value) if v is old)
+                value[at : at + 1] = new
+                return
+
+
+class Changed(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
+    """Imports the mutant in place of the module it is of."""
+
+    def __init__(self, mutant: Mutant) -> None:
+        self.mutant = mutant
+        self.module = f"nbio.{mutant.file}"
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Only for that module."""
+        if name != self.module:
+            return None
+        origin = str(ROOT / "nbio" / f"{self.mutant.file}.py")
+        return importlib.util.spec_from_loader(name, self, origin=origin)
+
+    def get_source(self, fullname: str) -> str:
+        """The changed text."""
+        return self.mutant.source
