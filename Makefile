@@ -57,6 +57,7 @@ peers: $(READY) $(PEERS)/.ready ## the conformance cases against other servers; 
 
 bench: $(READY) $(PEERS)/.ready ## measure against the peers (needs wrk, gcc); OPTIONS=--quick tries all once
 	$(BIN)/python tests/bench/bench_pool.py
+	$(PEERS)/bin/python -m tests.bench.bench_path
 	$(PEERS)/bin/python -m tests.bench.run $(OPTIONS)
 	$(BIN)/python -m tests.bench.bench_verify
 

@@ -29,6 +29,7 @@ from tests.bench.workloads import Bench, Workload
 
 ROOT = Path(__file__).parents[2]
 IDLE = 10_000
+WARM_UP = 0.3
 LIBRARIES = (
     "uvicorn",
     "granian",
@@ -112,8 +113,10 @@ class Run:
         try:
             pid = stack.enter_context(running(command, port, self.server_core, environment, log))
             live = Live(server, port, pid)
-            if workload.name != "idle":
-                self._ask(workload, live, min(0.5, self.seconds))
+            if workload.app == "hello":
+                clients.load(self.program, "get", port, self.client_core, 64, WARM_UP)
+            else:
+                self._ask(workload, live, WARM_UP)
         except (RuntimeError, OSError) as error:
             cell.error = str(error)
             return None
@@ -165,7 +168,6 @@ class Run:
                 return
             cell = cells[server.name]
             try:
-                clients.load(self.program, "get", live.port, self.client_core, 64, 0.3)
                 # A loop that frees what it no longer needs does it on its next turns.
                 time.sleep(0.5)
                 before = usage(live.pid)
