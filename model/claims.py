@@ -2,7 +2,8 @@
 
 A claim names a model and its bounds, the properties that hold and those that are refuted (with the
 length of the shortest counterexample), and the number of states and transitions and the depth of
-the whole graph. Any difference fails. `X"""
+the whole graph. Any difference fails.
+"""
 
 import textwrap
 import tomllib
