@@ -31,6 +31,8 @@ from nbio.verify.visited import DENSE_LIMIT, DenseSet, HashedSet, Visited
 CHUNK: Final = 1 << 17
 """States expanded together. An action is enabled in a tenth of them or so, and its updates are
 computed on those alone: with smaller chunks NumPy's overhead per operation outweighs the work."""
+LEAST: Final = 1 << 10
+"""States expanded together, however little memory is allowed."""
 DEADLOCK: Final = "deadlock"
 
 
@@ -236,13 +238,22 @@ class Search:
     def _level(self, started: float) -> None:
         result = self.result
         low, high = result.levels[-2:]
-        for chunk in range(low, high, CHUNK):
-            found = self.expand(result.visited.rows(chunk, min(chunk + CHUNK, high)))
+        many = self.chunk
+        for chunk in range(low, high, many):
+            found = self.expand(result.visited.rows(chunk, min(chunk + many, high)))
             result.visited.insert(found)
             self._look_at_bounds(time.perf_counter() - started)
+            if chunk + many < high:
+                self._report(time.perf_counter() - started)
         result.visited.close_level(high)
         result.levels.append(result.visited.count)
         self._report(time.perf_counter() - started)
+
+    @property
+    def chunk(self) -> int:
+        """States expanded together: fewer where their successors could take half the memory."""
+        most = self.bounds.memory // (16 * self.packing.words * max(1, len(self._instances)))
+        return min(CHUNK, max(most, LEAST)) if self.bounds.memory else CHUNK
 
     def initial(self) -> Words:
         """The initial states."""

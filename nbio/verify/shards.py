@@ -83,7 +83,7 @@ class Shard:
         self._owners = (np.arange(many) % share.of).astype(np.uint8)
         self._next = 0
         words, instances = search.packing.words, len(search.program.instances)
-        self.chunk = max(1, min(CHUNK, PARCEL // (8 * words * max(1, instances))))
+        self.chunk = max(1, min(CHUNK, search.chunk, PARCEL // (8 * words * max(1, instances))))
 
     def begin(self) -> Told:
         """Take in the initial states that are this shard's."""
@@ -262,6 +262,8 @@ class ShardedSearch:
             while any(t.left for t in told):
                 told = self.crew.round()
                 self._heard(result, told, started)
+                if self.progress:
+                    self.progress(self._progress(result, told, started))
             # One round more takes in what the last one found.
             self._heard(result, self.crew.round(), started)
             told = self.crew.close_level()

@@ -171,7 +171,7 @@ byte kept;
   :: d_step { may(r) && doing[p] == IDLE && MAY_LEASE(r) && held[H(r)] == 0 && !ended[H(r)] && !failed[H(r)] -> \
      waiting[H(r)] = true; doing[p] = WAITING; called[p] = false }
 
-#define WAKE(p, r, when) \
+#define WAKE(p, r, when, lease, does) \
   :: d_step { doing[p] == WAITING && (when) -> \
      called[p] = false; doing[p] = IDLE; \
      if \
@@ -180,7 +180,7 @@ byte kept;
         waiting[H(r)] = false; \
         if \
         :: held[H(r)] > 0 && !failed[H(r)] -> \
-           leased[H(r)] = L_COPY; doing[p] = COPYING; current[p] = FIRST(H(r)) \
+           leased[H(r)] = lease; doing[p] = does; current[p] = FIRST(H(r)) \
         :: else \
         fi \
      :: else \
@@ -280,8 +280,10 @@ byte kept;
   FEED(r, 1, place[0] != B_FREE && place[1] == B_FREE) \
   FINISH(r) CUT_OFF(r) RELEASE(r) FINALIZE(r)
 
-#define PARTY(p, r, may, when) \
-  READ(p, r, may) VIEW(p, r, may) SLEEP(p, r, may) WAKE(p, r, when) COPIED(p, r, 0) COPIED(p, r, 1) \
+#define PARTY(p, r, may) \
+  READ(p, r, may) VIEW(p, r, may) SLEEP(p, r, may) \
+  WAKE(p, r, called[p], L_COPY, COPYING) WAKE(p, r, called[p], L_VIEW, VIEWING) \
+  WAKE(p, r, !called[p], L_COPY, COPYING) COPIED(p, r, 0) COPIED(p, r, 1) \
   VIEWED(p, r, may) CLOSE(p, r, may)
 
 active proctype world() {
@@ -296,15 +298,15 @@ active proctype world() {
   BEGIN(2, 0, phase[1] != NEW, true)
   BEGIN(2, 1, phase[1] != NEW, !(VIRGIN(0) && VIRGIN(1)))
   LOOP(2)
-  PARTY(2, 2, HANDLER_MAY, true)
+  PARTY(2, 2, HANDLER_MAY)
   DROP_VIEW(2)
   DRAIN(2, 2)
 #endif
   LOOP(0)
   LOOP(1)
-  PARTY(0, 0, HANDLER_MAY, true)
-  PARTY(1, 1, HANDLER_MAY, true)
-  PARTY(LEFTOVER, 0, LEFTOVER_MAY, called[LEFTOVER])
+  PARTY(0, 0, HANDLER_MAY)
+  PARTY(1, 1, HANDLER_MAY)
+  PARTY(LEFTOVER, 0, LEFTOVER_MAY)
   KEEPS(0, 0, HANDLER_MAY)
   FORGET
   DETACH(0)

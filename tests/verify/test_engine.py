@@ -317,6 +317,20 @@ def test_a_bound_that_is_met_ends_in_unknown(bounds: Bounds, told: str) -> None:
     assert told in report.warnings[0]
 
 
+def test_little_memory_makes_small_chunks_and_long_levels_tell_of_themselves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert Search(counters()).chunk == 1 << 17
+    assert Search(counters(), Bounds(memory=1 << 40)).chunk == 1 << 17
+    assert Search(counters(), Bounds(memory=1 << 20)).chunk == (1 << 20) // (16 * 2)
+    assert Search(counters(), Bounds(memory=1)).chunk == 1 << 10
+    monkeypatch.setattr(engine_module, "CHUNK", 2)
+    told: list[int] = []
+    found = Search(counters(top=3), progress=lambda p: told.append(p.states)).run()
+    assert len(told) > len(found.levels)  # also within levels
+    assert told == sorted(told)
+
+
 def test_what_was_refuted_before_the_bound_stays_refuted() -> None:
     report = check(counters(top=200, limit=200), Bounds(states=100))
     assert results(report)["not both at 2"].verdict is Verdict.REFUTED
