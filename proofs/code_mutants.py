@@ -156,23 +156,33 @@ def source_hash() -> str:
     return hashlib.sha256(b"\0".join(texts)).hexdigest()
 
 
-SAMPLE: Final = 90
-"""In `make verify`: each so-manieth mutant."""
+SAMPLE: Final = (
+    "_lifecycle: acquire: `state != FREE` never",
+    "_lifecycle: close: `presented != generation` never",
+    "_lifecycle: lease: without `leased != NONE`",
+    "pool: BodyPool._assign: without `guard.armed = True`",
+    "pool: BodyPool.recycle: without `self._idle.append(slot)`",
+    "handle: Handle._feed_block: `waiter is not None` always",
+    "handle: Handle._shut: `waiter is not None` always",
+)
+"""In `make verify`: guards of the pool, deleted. Which of all mutants survive is not known yet."""
 
 
 def rows() -> Iterator[Row]:
     """A sample of the mutants; all of them are the business of ``make verify-full``."""
     started = time.perf_counter()
-    found = list(fates(range(0, len(mutants()), SAMPLE)))
+    names = {f"{m.file}: {'.'.join(m.path)}: {m.change}": n for n, m in enumerate(mutants())}
+    gone = [name for name in SAMPLE if name not in names]
+    found = list(fates([names[name] for name in SAMPLE if name in names]))
     alive = tuple(f.line() for f in found if not f.by)
     yield Row(
         f"{len(found) - len(alive)} of a sample of {len(found)} mutants of the pool's code noticed",
         "; ".join(f"{n}: {sum(f.by == n for f in found)}" for n in (*METHODS, *COMMANDS)),
-        Verdict.UNKNOWN if alive else Verdict.CONFIRMED,
+        Verdict.UNKNOWN if alive or gone else Verdict.CONFIRMED,
         "one change of one line, each within a minute a method",
         time.perf_counter() - started,
         "the other mutants: proofs/code_mutants.txt, renewed by make verify-full",
-        (*alive, *(f.line() for f in found if f.by)),
+        (*alive, *(f"there is no such mutant now: {name}" for name in gone)),
     )
 
 
