@@ -149,8 +149,8 @@ class Ending(Sending):
 
     def upgrade(self, response: bytes) -> tuple[Hub, asyncio.Transport, bytes]:
         """Answer with `response`, and give the transport away, with what came after the head."""
+        self.write(response)
         self._flush()
-        self._transport.write(response)
         self.exchange = None
         self._lingering = True
         pending, self._receiver.pending = self._receiver.pending, b""

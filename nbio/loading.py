@@ -66,7 +66,7 @@ def site_for(app: Any, config: Config) -> AsgiSite | NativeSite | WsgiSite:
     if interface == "asgi":
         return AsgiSite(app, config)
     if interface == "wsgi":
-        site = WsgiSite(app, config.root_path, config.threads)
+        site = WsgiSite(app, config.root_path, config.threads, config.workers)
         site.base["wsgi.multiprocess"] = config.workers > 1
         return site
     return NativeSite(app, config.threads)

@@ -213,6 +213,12 @@ class Observed(Connection):
             outcome.sent += size
         return whole
 
+    def upgrade(self, response: bytes) -> tuple[Hub, asyncio.Transport, bytes]:
+        # The request is answered; what a WebSocket says is no response.
+        answer = super().upgrade(response)
+        self._tell(complete=True)
+        return answer
+
     def done(self, exchange: Exchange) -> None:
         self._count_body(exchange)
         self._tell(complete=True)

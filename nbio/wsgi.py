@@ -45,7 +45,7 @@ class WsgiSite:
     __slots__ = ("app", "base", "workers")
     interface = "wsgi"
 
-    def __init__(self, app: WsgiApp, root_path: str, threads: int) -> None:
+    def __init__(self, app: WsgiApp, root_path: str, threads: int, processes: int = 1) -> None:
         self.app = app
         self.workers = Workers(threads)
         self.base: Environ = {
@@ -53,7 +53,7 @@ class WsgiSite:
             "wsgi.version": (1, 0),
             "wsgi.errors": sys.stderr,
             "wsgi.multithread": threads > 1,
-            "wsgi.multiprocess": False,
+            "wsgi.multiprocess": processes > 1,
             "wsgi.run_once": False,
             "wsgi.file_wrapper": FileWrapper,
             # The body's end is the end of the file, also without a Content-Length.

@@ -179,3 +179,20 @@ def test_many_at_once() -> None:
         assert [told.next()["code"] for _ in clients] == [1000] * 20
         with pytest.raises(ConnectionClosed):
             opened[0].send("late")
+
+
+def test_an_accepted_handshake_is_a_request_that_was_answered(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told = Told()
+    with (
+        caplog.at_level(logging.INFO, logger="nbio.access"),
+        sockets(echo(told), access_log=True) as live,
+    ):
+        with dialled(live, "/socket") as client:
+            client.send("hello")
+            assert client.recv(TIMEOUT) == "hello"
+        told.next()
+    lines = [record.getMessage() for record in caplog.records if "/socket" in record.getMessage()]
+    assert len(lines) == 1
+    assert " 101 " in lines[0]
