@@ -191,12 +191,13 @@ class Supervisor:
             self._watching = (-1, 0)
             logger.error("nobody watches the files any more")
         elif not self._stopping:
-            self._not_before = 0.0
             self._roll("since files have changed")
 
     def _roll(self, why: str) -> None:
         """Replace all workers, one at a time."""
         logger.info("replacing the workers %s", why)
+        self._not_before = 0.0
+        self._failures = 0
         if self._fresh is not None:
             # It may have seen what is old by now.
             self._retire(self._fresh)

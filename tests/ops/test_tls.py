@@ -1,10 +1,12 @@
 """TLS: certificates both ways, their renewal, the application's view."""
 
+import asyncio
 import shutil
 import signal
 import socket
 import ssl
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +189,29 @@ def test_a_client_that_never_shakes_hands(tmp_path: Path, authority: trustme.CA)
         socket.create_connection(("127.0.0.1", served.port), timeout=TIMEOUT) as plain,
     ):
         assert plain.recv(1) == b""
+
+
+def test_a_handshake_under_way_when_the_server_ends(tmp_path: Path, authority: trustme.CA) -> None:
+    path, _ = issue(authority, tmp_path)
+    with (
+        serve(scheme, ssl_certfile=str(path)) as served,
+        socket.create_connection(("127.0.0.1", served.port), timeout=TIMEOUT) as plain,
+    ):
+        # Accepted after it, so the first one is accepted too.
+        ask(served.port, client_context(authority))
+        begun = threading.Event()
+
+        async def stop() -> int:
+            asyncio.get_running_loop().call_soon(begun.set)
+            await served.server.stop()
+            return served.server.requests
+
+        stopping = asyncio.run_coroutine_threadsafe(stop(), served.loop)
+        assert begun.wait(TIMEOUT)
+        with client_context(authority).wrap_socket(plain, server_hostname="localhost") as secure:
+            secure.sendall(ASK)
+            assert secure.recv(1000).startswith(b"HTTP/1.1 200 ")
+        assert stopping.result(TIMEOUT) == 2
 
 
 def test_a_large_upload_and_a_plain_client(tmp_path: Path, authority: trustme.CA) -> None:
