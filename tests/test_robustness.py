@@ -1,6 +1,7 @@
 """Clients and networks that do what they like: the server goes on, the pool balances."""
 
 import asyncio
+import logging
 import random
 import socket
 import threading
@@ -151,7 +152,8 @@ def test_a_response_to_a_client_that_resets(caplog: pytest.LogCaptureFixture) ->
             client.socket.recv(10)
             client.reset()
         assert len(live.ask(get()).body) == 5_000_000
-    assert caplog.text == ""
+    # Whatever level an earlier test left the logger at: a reset is nothing to be warned of.
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 def test_a_slow_reader_gets_all_of_it() -> None:
