@@ -59,7 +59,8 @@ _TIDIED: dict[int, Expr] = {}
 
 
 def _is_size(node: Expr) -> bool:
-    return node.op == "int" and node.lo >= UNBOUNDED
+    """A size, or the last member of an index that has none."""
+    return node.op == "int" and node.lo >= UNBOUNDED - 1
 
 
 @dataclass(frozen=True, eq=False)
