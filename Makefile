@@ -26,7 +26,7 @@ demo: $(READY) ## the bug, the refuted fix, the checked design, and a server tha
 	@$(BIN)/python -m docs.examples.demo
 
 test: $(READY) check ## every test
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 check: $(READY) ## formatting, types, import boundaries, freshness of generated files
 	$(BIN)/ruff format --check --quiet $(SOURCES)

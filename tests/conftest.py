@@ -1,5 +1,7 @@
 """No test may leave a slot or a block out of its pool; and what tests have to tell is printed."""
 
+from typing import Protocol
+
 import pytest
 
 pytest_plugins = ["nbio.testing.plugin"]
@@ -17,6 +19,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def told(request: pytest.FixtureRequest) -> list[str]:
     """Lines for the end of the run."""
     return request.config.stash.setdefault(TOLD, [])
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    # A worker process of pytest-xdist, whose lines the controller prints.
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["told"] = session.config.stash.get(TOLD, [])
+
+
+class Node(Protocol):
+    """A worker process, as the controller of pytest-xdist sees it when it is done."""
+
+    config: pytest.Config
+    workeroutput: dict[str, list[str]]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Node, error: object) -> None:
+    # One that was killed has none.
+    lines = getattr(node, "workeroutput", {}).get("told", [])
+    node.config.stash.setdefault(TOLD, []).extend(lines)
 
 
 def pytest_terminal_summary(
