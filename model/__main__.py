@@ -40,6 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     checking.add_argument(
         "--traces", default="first", help="none, first (default), all, or a property's name"
     )
+    checking.add_argument(
+        "--fold", action="store_true", help="steps without a change to be seen share a row"
+    )
     checking.add_argument("--seconds", type=float, default=0.0, help="give up after (UNKNOWN)")
     checking.add_argument("--states", type=int, default=0, help="give up beyond (UNKNOWN)")
     verifying = commands.add_parser("verify", help="recompute the claims of CLAIMS.toml")
@@ -76,7 +79,8 @@ def _check(args: argparse.Namespace) -> int:
         if args.traces not in ("none", "first", "all"):
             report.result(args.traces)
         sets = "".join(f" --set {k}={v}" for k, v in constants.items())
-        print(render(report, args.traces, f"python -m model check {name}{sets}"))
+        command = f"python -m model check {name}{sets}"
+        print(render(report, args.traces, command, fold=args.fold))
         print()
         worst = min(worst, report.verdict)
     return worst.exit_code

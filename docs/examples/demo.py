@@ -137,9 +137,9 @@ def main() -> int:
     heading(
         1, "The bug of issue 445, found: an ordinary handler closes the body, then the framework"
     )
-    expect_model("G1", 1, "--traces", "P1")
+    expect_model("G1", 1, "--traces", "P1", "--fold")
     heading(2, "The published advice, an atomic `closed` flag (put back by whoever wins): refuted")
-    expect_model("F1", 1)
+    expect_model("F1", 1, "--fold")
     heading(3, "The final design: nothing refuted within these bounds")
     expect_model("final", 0)
     with tempfile.TemporaryDirectory() as folder:

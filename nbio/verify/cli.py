@@ -125,6 +125,9 @@ def _traces_option(parser: _Parser) -> None:
     parser.add_argument(
         "--traces", default="first", help="none, first (default), all, or a property's name"
     )
+    parser.add_argument(
+        "--fold", action="store_true", help="steps without a change to be seen share a row"
+    )
 
 
 def _walk_options(parser: _Parser) -> None:
@@ -203,7 +206,7 @@ def _check(args: argparse.Namespace) -> int:
 
     def tell(report: Report) -> str:
         if args.format == "text":
-            return render(report, args.traces, command) + "\n"
+            return render(report, args.traces, command, fold=args.fold) + "\n"
         return outputs.FORMATS[args.format](report, target)
 
     with (

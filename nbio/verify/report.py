@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 from nbio.verify.check import PropertyResult, Report
 from nbio.verify.engine import Exploration, Verdict
@@ -16,13 +16,25 @@ from nbio.verify.program import Program
 from nbio.verify.runs import Trace
 
 WIDTH: Final = 100
+CHANGED: Final = 26
+"""The least room for what changed, in columns."""
 _MARK: Final = {Verdict.CONFIRMED: "ok ", Verdict.REFUTED: "NO ", Verdict.UNKNOWN: " ? "}
 
 
-def render(report: Report, traces: str = "first", command: str = "") -> str:
+class Row(NamedTuple):
+    """One row of a trace: its number or numbers, who acts, what is said, what it changed."""
+
+    number: str
+    actor: str
+    said: str
+    changes: str
+
+
+def render(report: Report, traces: str = "first", command: str = "", *, fold: bool = False) -> str:
     """The whole report, with counterexamples.
 
     ``traces``: ``"none"``, ``"first"`` (the shortest), ``"all"``, or the name of one property.
+    ``fold``: see :func:`columns`.
     """
     lines = [heading(report), ""]
     lines += [_line(r) for r in report.results]
@@ -34,7 +46,7 @@ def render(report: Report, traces: str = "first", command: str = "") -> str:
     elif traces != "all":
         refuted = [r for r in refuted if r.name == traces]
     for result in refuted:
-        lines += ["", story(report, result, command)]
+        lines += ["", story(report, result, command, fold=fold)]
     return "\n".join(lines)
 
 
@@ -66,11 +78,11 @@ def _line(result: PropertyResult) -> str:
     return text if len(text) <= WIDTH else text[: WIDTH - 3] + "..."
 
 
-def story(report: Report, result: PropertyResult, command: str = "") -> str:
+def story(report: Report, result: PropertyResult, command: str = "", *, fold: bool = False) -> str:
     """The shortest counterexample of one property, told a column an actor."""
     steps = len(result.trace) - 1
     head = f"{result.name} is violated after {steps} steps: not {result.because!r}"
-    lines = [head, *columns(report.found.program, result.trace)]
+    lines = [head, *columns(report.found.program, result.trace, fold=fold)]
     if result.lasso == steps:
         lines.append("and there it stays, for ever")
     elif result.lasso is not None:
@@ -80,27 +92,51 @@ def story(report: Report, result: PropertyResult, command: str = "") -> str:
     return "\n".join(lines)
 
 
-def columns(program: Program, trace: Trace) -> list[str]:
-    """The trace as a table of at most :data:`WIDTH` columns."""
+def columns(program: Program, trace: Trace, *, fold: bool = False) -> list[str]:
+    """The trace as a table of at most :data:`WIDTH` columns.
+
+    ``fold``: a step that changes nothing to be seen shares the row of its actor's next step.
+    """
     rows = _rows(program, trace)
     begins = _begins(program, trace)
     if not rows:
         return begins
-    actors = list(dict.fromkeys(actor for actor, _, _ in rows))
-    number = len(str(len(rows)))
-    changed = 26
-    width = max(12, (WIDTH - number - changed - 3) // max(1, len(actors)) - 3)
+    if fold:
+        rows = _folded(rows)
+    actors = list(dict.fromkeys(row.actor for row in rows))
+    number = max(len(row.number) for row in rows)
+    room = max(12, (WIDTH - number - CHANGED - 3) // max(1, len(actors)) - 3)
+    width = min(room, max(len(text) for row in rows for text in (row.said, row.actor)))
     head = " | ".join([" " * number, *(f"{a[:width]:<{width}}" for a in actors), "changed"])
-    lines = [*begins, head.rstrip(), "-" * min(WIDTH, len(head) + changed - 7)]
-    for i, (actor, said, changes) in enumerate(rows, 1):
-        cells = [textwrap.wrap(said, width) if a == actor else [] for a in actors]
-        cells.append(textwrap.wrap(changes, WIDTH - number - (width + 3) * len(actors) - 3))
+    lines = [*begins, head.rstrip(), "-" * min(WIDTH, len(head) + CHANGED - 7)]
+    for row in rows:
+        cells = [textwrap.wrap(row.said, width) if row.actor == a else [] for a in actors]
+        cells.append(textwrap.wrap(row.changes, WIDTH - number - (width + 3) * len(actors) - 3))
         for k in range(max(len(c) for c in cells)):
-            parts = [f"{i if k == 0 else '':>{number}}"]
+            parts = [f"{row.number if k == 0 else '':>{number}}"]
             parts += [f"{c[k] if k < len(c) else '':<{width}}" for c in cells[:-1]]
             parts.append(cells[-1][k] if k < len(cells[-1]) else "")
             lines.append(" | ".join(parts).rstrip().rstrip("|").rstrip())
     return lines
+
+
+def _folded(rows: list[Row]) -> list[Row]:
+    """Rows in which a step without a change to be seen stands with its actor's next one.
+
+    Two in a row at the most, to be read at a glance.
+    """
+    folded: list[Row] = []
+    for row in rows:
+        before = folded[-1] if folded else None
+        alone = before is None or before.changes or "-" in before.number
+        if before is None or alone or before.actor != row.actor:
+            folded.append(row)
+            continue
+        # What both begin with ("release: Close ") is said once.
+        whom = before.said.partition(": ")[0] + ": "
+        said = f"{before.said}; {row.said.removeprefix(whom)}"
+        folded[-1] = Row(f"{before.number}-{row.number}", row.actor, said, row.changes)
+    return folded
 
 
 def _begins(program: Program, trace: Trace) -> list[str]:
@@ -114,8 +150,8 @@ def _begins(program: Program, trace: Trace) -> list[str]:
     return textwrap.wrap(f"initially {', '.join(told)}", WIDTH) if told else []
 
 
-def _rows(program: Program, trace: Trace) -> list[tuple[str, str, str]]:
-    rows = []
+def _rows(program: Program, trace: Trace) -> list[Row]:
+    rows: list[Row] = []
     for before, step in pairwise(trace):
         if step.instance is None:
             continue
@@ -128,5 +164,5 @@ def _rows(program: Program, trace: Trace) -> list[tuple[str, str, str]]:
             for c, a, b in zip(program.cells, before.state, step.state, strict=True)
             if a != b and not c.variable.hidden
         ]
-        rows.append((actor, said, ", ".join(changes)))
+        rows.append(Row(str(len(rows) + 1), actor, said, ", ".join(changes)))
     return rows

@@ -9,6 +9,7 @@ import pytest
 
 from nbio.verify import Bounds, Model, Report, Step, assert_confirmed, check
 from nbio.verify.outputs import as_github, as_json, as_junit
+from nbio.verify.report import render
 
 NASTY = 'a "quoted" <tag> & 100%,\n:: \x00\x1b\ud800 ü'
 
@@ -166,3 +167,38 @@ def test_assert_confirmed_carries_the_story() -> None:
     with pytest.raises(AssertionError, match="more than 1 states"):
         assert_confirmed(good, Bounds(states=1))
     assert assert_confirmed(good).found.states == 5
+
+
+def looking() -> Model:
+    """Somebody looks (unseen) before each of its turns; another takes one between."""
+    m = Model("looking")
+    at = m.integer("at", 0, 4)
+    looked = m.integers("looked", m.index("one", 1), 0, 4, hidden=True)
+
+    def step(name: str, actor: str, number: int, effect: bool) -> None:
+        def body(do: Step) -> None:
+            do.when(looked[0] == number)
+            do.set(looked[0], number + 1)
+            do.set(at, number + 1, effect)
+
+        m.add_action(name, body, {}, actor=actor, say=f"{actor}: {name}")
+
+    step("looks", "anna", 0, False)
+    step("moves", "anna", 1, True)
+    step("peeks", "anna", 2, False)
+    step("jumps", "bob", 3, True)
+    m.always("low", at < 4, because="nobody jumps")
+    m.checks_deadlock = False
+    return m
+
+
+def test_steps_that_change_nothing_share_a_row_with_their_actors_next() -> None:
+    report = check(looking())
+    plain, folded = (
+        [line.split(" | ")[0].strip() for line in render(report, fold=fold).splitlines()]
+        for fold in (False, True)
+    )
+    assert [n for n in plain if n[:1].isdigit() and " " not in n] == ["1", "2", "3", "4"]
+    # Anna's last look isn't Bob's.
+    assert [n for n in folded if n[:1].isdigit() and " " not in n] == ["1-2", "3", "4"]
+    assert "looks; moves" in render(report, fold=True)
