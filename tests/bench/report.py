@@ -65,7 +65,7 @@ def targets(version: tuple[int, ...]) -> Iterator[Target]:
 
 def median(cell: dict[str, Any] | None, key: str) -> float | None:
     """The median of a cell's rounds; None when there is none."""
-    if cell is None or not cell[key]:
+    if cell is None or not cell[key] or cell["error"]:
         return None
     values: list[float] = cell[key]
     return statistics.median(values)
@@ -142,7 +142,7 @@ def table(workload: str, cells: dict[str, Any]) -> Iterator[str]:
     yield f"| server | {unit} | spread | {last} | peak MiB | errors |"
     yield "|---|---|---|---|---|---|---|"
     for name, cell in cells.items():
-        if not cell["rate"]:
+        if not cell["rate"] or cell["error"]:
             yield f"| {name} | {cell['error'] or 'nothing'} | | | | | |"
             continue
         figure = statistics.median(cell["rate"])
@@ -151,10 +151,9 @@ def table(workload: str, cells: dict[str, Any]) -> Iterator[str]:
         else:
             faults = number(median(cell, "faults"), ".3f" if per == "request" else ",.0f")
             two = f"{number(median(cell, 'cpu'), cpu[1])} | {faults}"
-        errors = cell["error"] or cell["errors"] or 0
         yield (
             f"| {name} | {figure / scale:{form}} | {spread(cell['rate'], scale, form)} | {two} "
-            f"| {cell['memory'] / 2**20:.0f} | {errors} |"
+            f"| {cell['memory'] / 2**20:.0f} | {cell['errors']} |"
         )
 
 
@@ -187,7 +186,10 @@ def text(result: Result) -> Iterator[str]:
         yield f"**{wrong}**"
         yield ""
     yield from aims(result)
-    for name, cells in result["cells"].items():
+    for name in WORKLOADS:
+        if name not in result["cells"]:
+            continue
+        cells = result["cells"][name]
         yield ""
         yield f"## {name}: {WORKLOADS[name].title}"
         yield ""
@@ -214,7 +216,7 @@ def draw(workload: str, cells: dict[str, Any], into: Path, footer: str) -> None:
 
     key = "p99" if workload == "latency" else "rate"
     unit, scale, _ = ("p99, microseconds", 1.0, "") if key == "p99" else columns(workload)
-    found = [(name, cell[key]) for name, cell in cells.items() if cell[key]]
+    found = [(name, cell[key]) for name, cell in cells.items() if cell[key] and not cell["error"]]
     if not found:
         return
     found.sort(key=lambda item: statistics.median(item[1]), reverse=key != "p99")

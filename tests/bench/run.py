@@ -99,7 +99,8 @@ class Run:
             for at in range(self.rounds * workload.weight):
                 # Each goes first as often as any other.
                 for one in live[at % len(live) :] + live[: at % len(live)]:
-                    self._measure(workload, one, cells[one.server.name])
+                    if not cells[one.server.name].error:
+                        self._measure(workload, one, cells[one.server.name])
 
     def _start(
         self, stack: ExitStack, workload: Workload, server: Server, cells: dict[str, Cell]
@@ -144,10 +145,10 @@ class Run:
             return
         after = usage(live.pid)
         cell.errors += seen.errors
-        cell.memory = after.peak
-        if not seen.requests:
-            cell.error = "no request was answered"
+        if not seen.requests or after.cpu < before.cpu:
+            cell.error = "the server ended" if seen.requests else "no request was answered"
             return
+        cell.memory = after.peak
         size = workload.size if workload.per == "GB" else 1
         cell.rate.append(seen.requests * size / seen.seconds)
         # The CPU time of this one has the search for its half load in it.
