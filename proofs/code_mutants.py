@@ -74,6 +74,8 @@ COMMANDS: Final = {
     "examples": (
         "tests/test_pool.py",
         "tests/test_body.py",
+        "tests/test_body_waiting.py",
+        "tests/test_body_views.py",
         "tests/test_blocks.py",
         "tests/test_backpressure.py",
     ),
