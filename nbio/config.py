@@ -69,6 +69,14 @@ class Config:
     reload: Annotated[
         bool, Doc("processes", "start anew when Python files change (watchfiles)")
     ] = False
+    keep_memory: Annotated[
+        int,
+        Doc(
+            "processes",
+            "freed memory a process keeps for reuse; 0: malloc decides",
+            "of glibc's malloc, unless the environment tunes it; see operations.md",
+        ),
+    ] = 64 * MIB
 
     ssl_certfile: Annotated[str, Doc("TLS", "certificate chain (PEM); switches TLS on")] = ""
     ssl_keyfile: Annotated[str, Doc("TLS", "its key, if it isn't in the same file")] = ""
@@ -207,6 +215,7 @@ class Config:
 # Counts of which none at all makes sense. Of everything else there must be some.
 _MAY_BE_ZERO = frozenset(["port", "max_body", "max_idle_blocks", "low_water", "body_min_bytes"]) | {
     "app_timeout",
+    "keep_memory",
     "max_requests",
     "max_requests_jitter",
     "max_chunk_extensions",

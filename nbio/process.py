@@ -20,6 +20,7 @@ from nbio.config import Config
 from nbio.errors import NbioError
 from nbio.listening import Places
 from nbio.loading import AppError
+from nbio.memory import keep_freed
 from nbio.server import AnyApp, Server, balance, loop_factory
 
 logger = logging.getLogger("nbio")
@@ -94,6 +95,7 @@ def serve(make: Callable[[], Server], line: Line | None = None) -> Server:
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.get_loop().set_default_executor(Executor())
         server = runner.run(_made(make))
+        keep_freed(server.config.keep_memory, os.environ)
         runner.run(_main(server, line))
     if server.config.print_balance:
         print(balance(server.pool.stats()), flush=True)
