@@ -2,10 +2,12 @@
 
 `nbio.run("module:app")` or `nbio.Server(app)` serve an ASGI application or a native handler,
 `async def handler(request: Request) -> Response`. Names are imported when they are first used,
-so that `import nbio.verify` loads no server.
+so that `import nbio.verify` loads no server. `nbio.compiled` says whether the server's inner part
+is compiled; `NBIO_PURE=1` in the environment runs the source all the same.
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,13 +21,14 @@ if TYPE_CHECKING:
         BodyError,
         BodyProtocolError,
         BodyTooLarge,
+        ClientDisconnected,
         ConcurrentReadError,
         IncompleteBodyError,
         NbioError,
         PoolExhausted,
         PoolImbalance,
+        ResponseError,
     )
-    from nbio.exchange import ClientDisconnected
     from nbio.files import File
     from nbio.headers import Headers
     from nbio.lifespan import StartupFailed
@@ -33,8 +36,14 @@ if TYPE_CHECKING:
     from nbio.native import Request, Response
     from nbio.pool import BodyPool, PoolStats
     from nbio.process import run
-    from nbio.responses import ResponseError
     from nbio.server import Server
+
+    compiled: bool
+
+if os.environ.get("NBIO_PURE") == "1":
+    from nbio.pure import prefer_sources
+
+    prefer_sources()
 
 _HOMES = {
     "AppError": "loading",
@@ -48,7 +57,7 @@ _HOMES = {
     "BodyProtocolError": "errors",
     "BodyReader": "body",
     "BodyTooLarge": "errors",
-    "ClientDisconnected": "exchange",
+    "ClientDisconnected": "errors",
     "ConcurrentReadError": "errors",
     "Config": "config",
     "File": "files",
@@ -60,7 +69,7 @@ _HOMES = {
     "PoolStats": "pool",
     "Request": "native",
     "Response": "native",
-    "ResponseError": "responses",
+    "ResponseError": "errors",
     "Server": "server",
     "StartupFailed": "lifespan",
     "run": "process",
@@ -93,11 +102,16 @@ __all__ = [
     "ResponseError",
     "Server",
     "StartupFailed",
+    "compiled",
     "run",
 ]
 
 
 def __getattr__(name: str) -> object:
+    if name == "compiled":
+        from nbio.variant import COMPILED
+
+        return COMPILED
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'nbio' has no attribute {name!r}")

@@ -7,12 +7,12 @@ from urllib.parse import unquote
 
 from nbio.body import BodyReader
 from nbio.config import Config
-from nbio.errors import BodyError, ConcurrentReadError
-from nbio.exchange import ClientDisconnected, Exchange, Peer, Wire
+from nbio.errors import BodyError, ClientDisconnected, ConcurrentReadError, ResponseError
+from nbio.exchange import Exchange, Peer, Wire
 from nbio.files import open_file
 from nbio.heads import RequestHead
 from nbio.pool import BodyPool
-from nbio.responses import RawHeaders, ResponseError
+from nbio.responses import RawHeaders
 
 Message: TypeAlias = MutableMapping[str, Any]
 Scope: TypeAlias = MutableMapping[str, Any]

@@ -8,7 +8,8 @@ write them straight into a pooled block.
 import re
 from typing import Final, Protocol
 
-from nbio.heads import TOKEN, Refusal
+from nbio.errors import Refusal
+from nbio.heads import TOKEN
 
 
 class Sink(Protocol):

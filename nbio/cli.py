@@ -36,6 +36,7 @@ def help_lines() -> Iterator[str]:
     yield line("--app-dir DIR", "directory to import it from [.]")
     yield line("--config FILE", "TOML file of options; a pyproject.toml has them in tool.nbio")
     yield line("--print-config", "print the options as such a file, and end")
+    yield line("--version", "print the version, and whether it is compiled, and end")
     group = ""
     for option in options():
         if option.doc.group != group:
@@ -80,6 +81,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--app-dir", default=".")
     result.add_argument("--config")
     result.add_argument("--print-config", action="store_true")
+    result.add_argument("--version", action="store_true")
     for option in options():
         if isinstance(option.default, bool):
             result.add_argument(
@@ -102,6 +104,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = vars(reader.parse_args(arguments))
     reference, app_dir = given.pop("app"), given.pop("app_dir")
     path, printing = given.pop("config"), given.pop("print_config")
+    if given.pop("version"):
+        print(version())
+        return 0
     given = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
     try:
         chosen = choose(given, os.environ, path)
@@ -115,6 +120,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if app_dir not in sys.path:
         sys.path.insert(0, app_dir)
     return served(reference, chosen.config, app_dir)
+
+
+def version() -> str:
+    """The version, and what it runs on."""
+    from importlib.metadata import version
+    from platform import python_implementation, python_version
+
+    from nbio.variant import COMPILED
+
+    what = "compiled" if COMPILED else "source"
+    return f"nbio {version('nbio')} ({what}), {python_implementation()} {python_version()}"
 
 
 def served(reference: str, config: Config, app_dir: str) -> int:

@@ -75,3 +75,31 @@ class PoolExhausted(NbioError):
 
 class PoolImbalance(NbioError, AssertionError):
     """Something that was acquired has not come back."""
+
+
+class Refusal(NbioError):
+    """A request that isn't served: answered with `status`, and the connection is closed.
+
+    `of_head` says that it is a HEAD, whose answer has no content.
+    """
+
+    of_head = False
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+class ResponseError(NbioError):
+    """The application sent what can't be sent, or in an order that makes no response."""
+
+
+class ClientDisconnected(OSError):
+    """The response can't be sent: the client is gone, or its request was refused midway."""
+
+
+class RequestCutOff(OSError):
+    """Reading `wsgi.input`: the body won't be complete, since it was cut off or refused.
+
+    An OSError, because that is what frameworks expect of a file; its cause is the BodyError.
+    """

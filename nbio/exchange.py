@@ -10,17 +10,10 @@ from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from nbio.body import BodyReader
+from nbio.errors import ClientDisconnected, ResponseError
 from nbio.files import FilePart
 from nbio.heads import RequestHead
-from nbio.responses import (
-    CONTINUE,
-    LENGTH,
-    Framing,
-    RawHeaders,
-    ResponseError,
-    encode_fields,
-    wants_trailers,
-)
+from nbio.responses import CONTINUE, LENGTH, Framing, RawHeaders, encode_fields, wants_trailers
 
 if TYPE_CHECKING:
     from nbio.hub import Hub
@@ -31,10 +24,6 @@ EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\n"
 
 JOIN = 32768
 """Bodies up to this many bytes are copied behind their head, to make one write."""
-
-
-class ClientDisconnected(OSError):
-    """The response can't be sent: the client is gone, or its request was refused midway."""
 
 
 Address: TypeAlias = tuple[str, int | None]

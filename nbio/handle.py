@@ -52,6 +52,8 @@ class Handle:
         "generation",
         "received",
     )
+    # For the compiler, which else allows no `del`.
+    __deletable__ = ("_guard",)
     # Set by the pool, in one section. The guard is there while the slot is this handle's.
     _slot: "Slot"
     _guard: Guard

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeAlias
 
-from nbio.responses import ResponseError
+from nbio.errors import ResponseError
 
 HeaderItems: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 

@@ -11,21 +11,8 @@ from typing import Final
 
 import httptools
 
-from nbio.errors import NbioError
+from nbio.errors import Refusal
 from nbio.targets import PATH, QUERY, split_absolute, valid_host
-
-
-class Refusal(NbioError):
-    """A request that isn't served: answered with `status`, and the connection is closed.
-
-    `of_head` says that it is a HEAD, whose answer has no content.
-    """
-
-    of_head = False
-
-    def __init__(self, status: int, why: str) -> None:
-        super().__init__(why)
-        self.status = status
 
 
 class RequestHead:

@@ -10,7 +10,8 @@ from typing import Final
 
 from nbio.chunked import DATA, DONE, ChunkedDecoder, Sink
 from nbio.config import Config
-from nbio.heads import HeadParser, Refusal, RequestHead
+from nbio.errors import Refusal
+from nbio.heads import HeadParser, RequestHead
 
 # Where the message is.
 HEAD: Final = 0

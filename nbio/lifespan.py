@@ -6,8 +6,7 @@ from typing import Any
 
 from nbio.asgi import VERSION, App, Message
 from nbio.config import Lifespan as Mode
-from nbio.errors import NbioError
-from nbio.responses import ResponseError
+from nbio.errors import NbioError, ResponseError
 
 logger = logging.getLogger("nbio")
 

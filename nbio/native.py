@@ -13,13 +13,15 @@ from typing import TypeAlias, TypeGuard
 from urllib.parse import unquote
 
 from nbio.body import BodyReader
-from nbio.exchange import Address, ClientDisconnected, Exchange, Peer, Wire
+from nbio.errors import ClientDisconnected, ResponseError
+from nbio.exchange import Address, Exchange, Peer, Wire
 from nbio.files import File, FilePart
 from nbio.headers import HeaderItems, Headers, encode
 from nbio.heads import RequestHead
-from nbio.outlet import Piece, from_thread
+from nbio.outlet import Piece
 from nbio.pool import BodyPool
-from nbio.responses import RawHeaders, ResponseError
+from nbio.pump import from_thread
+from nbio.responses import RawHeaders
 from nbio.workers import Workers
 
 

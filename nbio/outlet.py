@@ -8,14 +8,11 @@ coroutine, which waits for pieces and for room on the connection in turns.
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
 from typing import Final, NamedTuple, TypeAlias
 
-from nbio.exchange import ClientDisconnected
 from nbio.files import FilePart
 from nbio.responses import RawHeaders
 from nbio.waiters import LoopWaiter, ThreadWaiter
-from nbio.workers import Workers
 
 Piece: TypeAlias = bytes | bytearray | memoryview
 
@@ -163,36 +160,3 @@ class Outlet:
             writer.wake()
         if reader is not None:
             reader.wake()
-
-
-class Pump:
-    """A synchronous iterable, and where its pieces go."""
-
-    __slots__ = ("body", "outlet")
-
-    def __init__(self, body: Iterable[Piece]) -> None:
-        self.body = body
-        self.outlet = Outlet()
-
-    def run(self, _: None) -> None:
-        """Iterate. In a worker's thread."""
-        try:
-            for piece in self.body:
-                self.outlet.put(bytes(piece))
-        finally:
-            close = getattr(self.body, "close", None)
-            if close is not None:
-                close()
-
-
-async def from_thread(body: Iterable[Piece], workers: Workers) -> AsyncIterator[bytes]:
-    """The pieces of a synchronous iterable that runs in a worker thread; it is closed there."""
-    pump = Pump(body)
-    outlet = pump.outlet
-    job = workers.run(pump.run, None, outlet.end)
-    try:
-        while (piece := await outlet.get()) is not None:
-            yield piece
-        await job
-    finally:
-        outlet.close(ClientDisconnected("the response was given up"))

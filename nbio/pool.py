@@ -2,7 +2,6 @@
 
 import asyncio
 import queue
-import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from nbio.body import BodyReader
 from nbio.errors import PoolExhausted, PoolImbalance
 from nbio.handle import Handle
 from nbio.leaks import Guard
-from nbio.sections import interrupted, section
+from nbio.sections import Lock, interrupted, new_lock, section
 from nbio.traces import Trace, capture, describe
 
 SAMPLE = 128
@@ -52,7 +51,7 @@ class Slot:
         "waiting",
     )
 
-    def __init__(self, lock: threading.Lock, block_size: int) -> None:
+    def __init__(self, lock: Lock, block_size: int) -> None:
         self.lock = lock
         self.block_size = block_size
         self.state: int = FREE
@@ -158,7 +157,7 @@ class BodyPool:
         self.debug = safety == "debug"
         self.late_closes: deque[LateClose] = deque(maxlen=LATE_KEPT)
         self._sample = {"off": 0, "simple": SAMPLE, "debug": 1}[safety]
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         # What finalizers left to be done; each entry does its own event.
         self._pending: queue.SimpleQueue[Guard | Callable[[], object]] = queue.SimpleQueue()
         self._idle: list[Slot] = []

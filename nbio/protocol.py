@@ -10,9 +10,9 @@ from typing import Final
 
 from nbio.body import BodyReader
 from nbio.ending import Ending
-from nbio.errors import PoolExhausted
+from nbio.errors import PoolExhausted, Refusal
 from nbio.exchange import Exchange, Peer
-from nbio.heads import Refusal, RequestHead
+from nbio.heads import RequestHead
 from nbio.http1 import COMPLETE, HEAD
 from nbio.hub import NEVER, Hub
 from nbio.peers import peer_of

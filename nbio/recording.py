@@ -11,6 +11,7 @@ parameters, and the `outcome`. The last line says that the record was `closed`, 
 `overflowed`.
 """
 
+import inspect
 import itertools
 import json
 import threading
@@ -23,9 +24,12 @@ from typing import Final, TextIO, TypeAlias
 
 from nbio import _lifecycle
 from nbio.body import BodyReader
+from nbio.errors import NbioError
 from nbio.handle import Handle
 from nbio.leaks import Guard
 from nbio.pool import BodyPool, Slot
+from nbio.sections import Lock
+from nbio.variant import COMPILED
 
 VERSION: Final = 1
 LIMIT: Final = 1 << 17
@@ -45,10 +49,15 @@ Note: TypeAlias = tuple[float, int, str, tuple[int, ...], int]
 class Recorder:
     """Writes the events of one pool to a file. Raises OSError where that can't be written.
 
-    Where more than `limit` events wait for the writer the record ends there, and says so.
+    Where more than `limit` events wait for the writer the record ends there, and says so. Raises
+    NbioError where nbio is compiled: nothing in compiled functions can be exchanged.
     """
 
     def __init__(self, path: str | Path, limit: int = LIMIT) -> None:
+        if COMPILED:
+            raise NbioError(
+                "a compiled pool can't be recorded: set NBIO_PURE=1, and the source runs instead"
+            )
         self._path = Path(path)
         self._path.write_bytes(b"")
         self._file: TextIO | None = None
@@ -99,7 +108,7 @@ class Recorder:
 
     # Under the pool's lock.
 
-    def _slot(self, lock: threading.Lock, block_size: int) -> Slot:
+    def _slot(self, lock: Lock, block_size: int) -> Slot:
         slot = Slot(lock, block_size)
         slot.generation = next(self._numbers) << BASE
         return slot
@@ -173,9 +182,7 @@ def write(file: TextIO, line: Line) -> None:
 
 def takes(event: str) -> tuple[str, ...]:
     """The names of what an event's function is given, in order."""
-    code = getattr(_lifecycle, event).__code__
-    names: tuple[str, ...] = code.co_varnames[: code.co_argcount]
-    return names
+    return tuple(inspect.signature(getattr(_lifecycle, event)).parameters)
 
 
 TAKES: Final = {event: takes(event) for event in _lifecycle.EVENTS} | {

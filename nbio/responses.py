@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Final, TypeAlias
 
 from nbio.chunked import FORBIDDEN
-from nbio.errors import NbioError
+from nbio.errors import ResponseError
 from nbio.heads import TOKEN, RequestHead, options
 
 RawHeaders: TypeAlias = Iterable[tuple[bytes, bytes]]
@@ -18,10 +18,6 @@ LENGTH: Final = 1
 CHUNKED: Final = 2
 CLOSE: Final = 3
 """By closing the connection, for HTTP/1.0 clients."""
-
-
-class ResponseError(NbioError):
-    """The application sent what can't be sent, or in an order that makes no response."""
 
 
 STATUS_LINES: Final[dict[int, bytes]] = {

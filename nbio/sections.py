@@ -9,12 +9,20 @@ section is on it, the call is put on the pool's queue instead, as our own finali
 
 Looking at the stack costs a microsecond or so, and only on contention; keeping an owner up to
 date would cost every section of every request.
+
+Compiled functions have no frames to be found by. So there the lock is one that knows its owner,
+and `locked` asks whether that is the calling thread: the same question, answered exactly. It is
+re-entrant, which no section makes use of.
 """
 
+import _thread
 import sys
+import threading
 from collections.abc import Callable
-from types import CodeType, FunctionType
-from typing import Final, TypeVar
+from types import CodeType, FunctionType, TracebackType
+from typing import Any, Final, Protocol, TypeVar
+
+from nbio.variant import COMPILED
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -28,6 +36,36 @@ def section(function: F) -> F:
     return function
 
 
+class Lock(Protocol):
+    """A pool's lock."""
+
+    def __enter__(self) -> bool: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
+    def locked(self) -> bool:
+        """Whether it is taken; of an OwnedLock, whether this thread has taken it."""
+
+
+# What typeshed calls final isn't, and `_is_owned`, which threading.Condition calls, it leaves out.
+_rlock: Any = _thread.RLock
+OwnedLock: Final[Callable[[], Lock]] = type(
+    "OwnedLock", (_rlock,), {"__slots__": (), "locked": _rlock._is_owned}
+)
+"""The lock of a compiled pool."""
+
+
+def new_lock() -> Lock:
+    """A lock for a pool."""
+    return OwnedLock() if COMPILED else threading.Lock()
+
+
 def interrupted() -> bool:
     """Whether a locked section is on this thread's stack, below the one that asks.
 
@@ -35,6 +73,9 @@ def interrupted() -> bool:
     be, of a section's unlocked end; so what a section does there runs no other section, and
     the pool's queue is drained by functions that are none.
     """
+    if COMPILED:
+        # The lock has said so before this was called.
+        return True
     asker = sys._getframe(2)
     frame = asker.f_back
     while frame is not None:

@@ -5,8 +5,8 @@ from nbio.errors import (
     BodyError,
     BodyProtocolError,
     BodyTooLarge,
+    Refusal,
 )
-from nbio.heads import Refusal
 
 
 def verdict(error: Exception) -> tuple[int, str]:

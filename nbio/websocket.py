@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nbio.asgi import AsgiSite, Message, Scope, as_bytes, http_scope
 from nbio.body import BodyReader
-from nbio.exchange import ClientDisconnected, Exchange, Peer, Wire
+from nbio.errors import ClientDisconnected, ResponseError
+from nbio.exchange import Exchange, Peer, Wire
 from nbio.heads import RequestHead
-from nbio.responses import RawHeaders, ResponseError, encode_fields
+from nbio.responses import RawHeaders, encode_fields
 
 if TYPE_CHECKING:
     from websockets.extensions import Extension

@@ -18,9 +18,8 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from nbio.exchange import ClientDisconnected
+from nbio.errors import ClientDisconnected, ResponseError
 from nbio.hub import NEVER, Hub
-from nbio.responses import ResponseError
 from nbio.websocket_plain import BINARY, TEXT, plain_frame, plain_payload, plain_size, wire_size
 
 STEP: Final = 4096

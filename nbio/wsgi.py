@@ -11,14 +11,21 @@ from typing import Any, Final, Self, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from nbio.body import BodyReader, Buffer
-from nbio.errors import BodyDisconnected, BodyProtocolError, BodyTooLarge
-from nbio.exchange import ClientDisconnected, Exchange, Peer, Wire
+from nbio.errors import (
+    BodyDisconnected,
+    BodyProtocolError,
+    BodyTooLarge,
+    ClientDisconnected,
+    RequestCutOff,
+    ResponseError,
+)
+from nbio.exchange import Exchange, Peer, Wire
 from nbio.files import FilePart
 from nbio.headers import encode
 from nbio.heads import RequestHead
 from nbio.outlet import Head, Outlet
 from nbio.pool import BodyPool
-from nbio.responses import RawHeaders, ResponseError, declared_length
+from nbio.responses import RawHeaders, declared_length
 from nbio.workers import Workers
 
 Environ: TypeAlias = dict[str, Any]
@@ -30,13 +37,6 @@ WsgiApp: TypeAlias = Callable[[Environ, Any], Iterable[bytes]]
 
 READ: Final = 65536
 """What `wsgi.input` reads ahead for lines, and what a file is read by, in bytes."""
-
-
-class RequestCutOff(OSError):
-    """Reading `wsgi.input`: the body won't be complete, since it was cut off or refused.
-
-    An OSError, because that is what frameworks expect of a file; its cause is the BodyError.
-    """
 
 
 class WsgiSite:

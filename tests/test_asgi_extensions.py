@@ -11,10 +11,10 @@ import pytest
 
 from nbio.asgi import AsgiSite, Receive, Scope, Send, http_scope
 from nbio.config import Config
-from nbio.exchange import ClientDisconnected, Peer
+from nbio.errors import ClientDisconnected, ResponseError
+from nbio.exchange import Peer
 from nbio.heads import RequestHead
 from nbio.peers import distinguished_name
-from nbio.responses import ResponseError
 from tests.live import TIMEOUT, get, post, serving
 
 Part = Callable[[Receive, Send], Awaitable[None]]

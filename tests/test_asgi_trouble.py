@@ -6,8 +6,7 @@ import threading
 import pytest
 
 from nbio.asgi import Message, Receive, Scope, Send
-from nbio.errors import NbioError
-from nbio.responses import ResponseError
+from nbio.errors import NbioError, ResponseError
 from tests.asgi_parts import answer, http, whole_body
 from tests.live import chunked, get, post, serving
 

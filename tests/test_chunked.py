@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbio.chunked import DONE, ChunkedDecoder
-from nbio.heads import Refusal
+from nbio.errors import Refusal
 
 
 class Parts:

@@ -8,7 +8,8 @@ import httptools
 import pytest
 
 from nbio.config import Config
-from nbio.heads import HeadParser, Refusal, RequestHead
+from nbio.errors import Refusal
+from nbio.heads import HeadParser, RequestHead
 from nbio.http1 import COMPLETE, HEAD, Receiver
 from nbio.targets import split_absolute, valid_host
 

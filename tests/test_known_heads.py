@@ -2,7 +2,8 @@
 
 import pytest
 
-from nbio.heads import _KNOWN, _KNOWN_SIZE, _SEEN, HeadParser, Refusal, RequestHead
+from nbio.errors import Refusal
+from nbio.heads import _KNOWN, _KNOWN_SIZE, _SEEN, HeadParser, RequestHead
 
 FIELDS = [
     b"Host: a\r\n\r\n",

@@ -17,7 +17,7 @@ import pytest
 import nbio
 from docs.examples import native_api
 from nbio import BodyReader, ClientDisconnected, File, Headers, Request, Response
-from nbio.responses import ResponseError
+from nbio.errors import ResponseError
 from tests.live import TIMEOUT, chunked, get, post, serving
 
 ROOT = Path(__file__).resolve().parent.parent

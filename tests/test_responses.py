@@ -2,13 +2,13 @@
 
 import pytest
 
+from nbio.errors import ResponseError
 from nbio.heads import RequestHead
 from nbio.responses import (
     CHUNKED,
     CLOSE,
     LENGTH,
     Framing,
-    ResponseError,
     encode_fields,
     encode_trailers,
     refusal,

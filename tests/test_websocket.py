@@ -15,8 +15,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
 from nbio.asgi import Receive, Scope, Send
-from nbio.exchange import ClientDisconnected
-from nbio.responses import ResponseError
+from nbio.errors import ClientDisconnected, ResponseError
 from tests.live import TIMEOUT, Client, Live, get, serving
 
 sockets = functools.partial(serving, lifespan="off")

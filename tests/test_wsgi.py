@@ -10,8 +10,9 @@ from wsgiref.validate import validator
 import pytest
 
 from nbio import BodyTooLarge
+from nbio.errors import RequestCutOff
 from nbio.exchange import Peer
-from nbio.wsgi import RequestCutOff, named
+from nbio.wsgi import named
 from tests.live import TIMEOUT, chunked, post, serving
 
 Environ = dict[str, Any]

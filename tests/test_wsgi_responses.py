@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from nbio.exchange import ClientDisconnected
+from nbio.errors import ClientDisconnected
 from nbio.wsgi import FileWrapper
 from tests.live import TIMEOUT, get, serving
 from tests.test_wsgi import DATA, TEXT, Environ, checked

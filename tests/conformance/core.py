@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nbio.config import Config
-from nbio.heads import HeadParser, Refusal, RequestHead
+from nbio.errors import Refusal
+from nbio.heads import HeadParser, RequestHead
 from nbio.http1 import COMPLETE, HEAD, Receiver
 
 

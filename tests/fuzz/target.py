@@ -4,7 +4,8 @@ import re
 
 import httptools
 
-from nbio.heads import TOKEN, Refusal
+from nbio.errors import Refusal
+from nbio.heads import TOKEN
 from nbio.http1 import HEAD
 from tests.conformance import bodies, connections, heads, responses
 from tests.conformance.core import Core, Message, read
