@@ -43,6 +43,10 @@ class BlockPool:
     Taking an idle block and returning one are single operations on a deque, which are atomic:
     so `put` never waits, and may run in a finalizer that interrupted this very pool. The lock
     is for making blocks and for counting, which no finalizer does.
+
+    A signal's handler may raise after any call into C. So the one operation that takes or
+    returns a block is no call but an iteration or a `+=`: an interrupted `get` took nothing,
+    an interrupted `put` may be called again.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class BlockPool:
         self._poison = bytes([POISON]) * block_size if self._debug else b""
         self._lock = threading.Lock()
         self._idle: deque[bytearray] = deque()
+        self._taking = iter(self._idle.pop, None)
         # Blocks are in exactly one of these places: idle, out, or gone. Out is what remains.
         self._made = 0
         self._given_up = 0
@@ -85,11 +90,12 @@ class BlockPool:
         if self._debug:
             return self._get_checked()
         try:
-            block = self._idle.pop()
+            for block in self._taking:
+                for _ in self._reused:
+                    return block
         except IndexError:
-            return self._make()
-        next(self._reused)
-        return block
+            pass
+        return self._make()
 
     def put(self, block: bytearray) -> None:
         """Give a block back, exactly once. Never waits.
@@ -99,10 +105,11 @@ class BlockPool:
         try:
             # Only a real resize tells whether an export lives; the slack that `_make` left
             # behind the end makes this one move nothing.
-            block.append(0)
-            block.pop()
+            block += b"\0"
+            del block[-1]
         except BufferError:
-            self._gone.append(True)
+            gone = self._gone
+            gone += (True,)
             return
         if len(block) != self.block_size:
             raise ValueError(
@@ -112,47 +119,54 @@ class BlockPool:
         if self._debug:
             self._poison_freed(block)
         # Two threads may both find the last place free; a block too many is no harm.
-        if len(self._idle) < self.max_idle:
-            self._idle.append(block)
+        idle = self._idle
+        if len(idle) < self.max_idle:
+            idle += (block,)
         else:
-            self._gone.append(False)
+            gone = self._gone
+            gone += (False,)
 
     def _make(self) -> bytearray:
-        with self._lock:
-            self._count_gone()
-            # Called when none is idle, so all that are made and not gone are out.
-            full = self._made - self._given_up - self._dropped >= self.max_blocks
-            if not full:
-                self._made += 1
-        if full:
-            raise PoolExhausted(
-                f"all {self.max_blocks} blocks of {self.block_size} bytes are in use: "
-                "read bodies faster, lower the number of connections, or raise max_blocks"
-            )
+        counted = False
         try:
-            block = bytearray(self.block_size + 1)
-            # Shortening by one keeps the allocation: the slack for the probe.
-            del block[-1:]
+            with self._lock:
+                self._count_gone()
+                # Called when none is idle, so all that are made and not gone are out.
+                if self._made - self._given_up - self._dropped < self.max_blocks:
+                    self._made += 1
+                    counted = True
+            if counted:
+                block = bytearray(self.block_size + 1)
+                # Shortening by one keeps the allocation: the slack for the probe.
+                del block[-1:]
+                return block
         except BaseException:
-            self._gone.append(False)
+            if counted:
+                self._gone += (False,)
             raise
-        return block
+        raise PoolExhausted(
+            f"all {self.max_blocks} blocks of {self.block_size} bytes are in use: "
+            "read bodies faster, lower the number of connections, or raise max_blocks"
+        )
 
     def _count_gone(self) -> None:
         """The lock is held."""
-        while self._gone:
-            if self._gone.popleft():
+        gone = self._gone
+        while gone:
+            if gone[0]:
                 self._given_up += 1
             else:
                 self._dropped += 1
+            del gone[0]
 
     def stats(self) -> BlockStats:
         """Count the blocks."""
         with self._lock:
             self._count_gone()
             idle = len(self._idle)
-            acquired = self._made + next(self._reused) - self._looks
+            looks = self._looks
             self._looks += 1
+            acquired = self._made + next(self._reused) - looks
             given_up = self._given_up
             out = self._made - given_up - self._dropped - idle
         return BlockStats(acquired, acquired - given_up - out, given_up, out, idle)
@@ -167,14 +181,17 @@ class BlockPool:
     def _get_checked(self) -> bytearray:
         """Reuse the block that was freed longest ago, and only once enough others followed."""
         with self._lock:
-            block = self._idle.popleft() if len(self._idle) > QUARANTINE else None
+            idle = self._idle
             spent = self._made - self._given_up - self._dropped >= self.max_blocks
-            if block is None and spent and self._idle:
-                block = self._idle.popleft()
+            enough = len(idle) > QUARANTINE or (spent and bool(idle))
+            block = idle[0] if enough else None
+            if block is not None:
+                del idle[0]
         if block is None:
             return self._make()
-        next(self._reused)
+        for _ in self._reused:
+            break
         if block != self._poison:
-            self._gone.append(True)
+            self._gone += (True,)
             raise NbioError("a freed block was written to: somebody kept a writable buffer of it")
         return block

@@ -224,7 +224,6 @@ class BodyReader(Handle):
             if done < OK:
                 self.dropped += size
                 return False
-            self.received += done
         if done == size:
             return self.paused
         pool = self._pool.blocks
@@ -232,17 +231,21 @@ class BodyReader(Handle):
         code = OK
         while done < size:
             part = data if size <= room and not done else data[done : done + room]
-            count = len(part)
+            count, received = len(part), self.received
             block = pool.get()
-            # Filled before anyone else can see it. A slice of a view, because assigning bytes
-            # to a slice of a bytearray copies them twice.
-            memoryview(block)[:count] = part
-            code = self._feed_block(block, count)
+            try:
+                # Filled before anyone else can see it. A slice of a view, because assigning
+                # bytes to a slice of a bytearray copies them twice.
+                memoryview(block)[:count] = part
+                code = self._feed_block(block, count)
+            except BaseException:
+                if self.received == received:  # interrupted before it was handed over
+                    pool.put(block)
+                raise
             if code < OK:
                 pool.put(block)
                 self.dropped += size - done
                 return False
-            self.received += count
             done += count
         return code == PAUSE
 
@@ -261,7 +264,6 @@ class BodyReader(Handle):
                 self.dropped += n
                 return block, False
             if done:
-                self.received += done
                 return block, self.paused
         if not n:
             return block, self.paused
@@ -269,7 +271,6 @@ class BodyReader(Handle):
         if code < OK:
             self.dropped += n
             return block, False
-        self.received += n
         return None, code == PAUSE
 
     def _room(self) -> int:

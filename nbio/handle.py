@@ -3,6 +3,10 @@
 What is legal is decided by `nbio._lifecycle` alone. A section looks up the fields, applies the
 one function, stores what it returns, and moves the blocks that the outcome says; it calls
 nothing of anyone else's. Waking, posting and freeing come after the lock.
+
+A signal's handler may raise in a section, wherever a function begins or a call into C returns.
+So nothing is called from the first store to the last: an interrupted section did all or nothing.
+(`+=` on a list is no call.) What then follows its lock, the next drain does.
 """
 
 from collections.abc import Callable
@@ -10,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from nbio import _lifecycle
-from nbio._lifecycle import COPY, EMPTIED, NOT_WAITING, OK, PAUSE, RECYCLED, RESUME, VIEW
+from nbio._lifecycle import COPY, EMPTIED, KEPT, NOT_WAITING, OK, PAUSE, RECYCLED, RESUME, VIEW
 from nbio.errors import BodyError
 from nbio.leaks import Feeder, Guard
 from nbio.sections import section
@@ -84,7 +88,7 @@ class Handle:
             size = min(size, slot.block_size - end)
             if not size:
                 return 0
-            code, slot.held, slot.paused = _lifecycle.feed(
+            step = _lifecycle.feed(
                 slot.state,
                 slot.generation,
                 slot.ended,
@@ -95,12 +99,14 @@ class Handle:
                 0,
                 self._pool.high_water,
             )
-            if code < OK:
-                return code
+            if step[0] < OK:
+                return step[0]
             # Under the lock, because a close in another thread may recycle the block next.
             memoryview(slot.blocks[-1])[end : end + size] = data[:size]
+            _, slot.held, slot.paused = step
             ends[-1] = end + size
-            waiter, self._waiter = self._waiter, None
+            self.received += size
+            waiter = self._waiter
         if waiter is not None:
             waiter.wake()
         return size
@@ -123,11 +129,12 @@ class Handle:
             )
             if code < OK:
                 return code
-            slot.blocks.append(block)
-            slot.ends.append(size)
+            slot.blocks += (block,)
+            slot.ends += (size,)
+            self.received += size
             # Between the marks it stays paused, although this feed alone gave no reason.
             paused = slot.paused
-            waiter, self._waiter = self._waiter, None
+            waiter = self._waiter
         if waiter is not None:
             waiter.wake()
         return PAUSE if paused else OK
@@ -142,7 +149,7 @@ class Handle:
             )
             if code < OK:
                 return
-            waiter, self._waiter = self._waiter, None
+            waiter = self._waiter
         if waiter is not None:
             waiter.wake()
 
@@ -162,11 +169,11 @@ class Handle:
                 return
             self._error = error
             resumed = paused and not slot.paused
-            waiter, self._waiter = self._waiter, None
+            waiter = self._waiter
         if waiter is not None:
             waiter.wake()
-        if resumed:
-            self._post_resume()
+        if resumed and self._feeder is not None:
+            post(self._feeder[0], self._resume)
 
     # Anyone's.
 
@@ -179,53 +186,54 @@ class Handle:
         if slot.lock.locked() and pool.defer_if_interrupted(partial(self._shut, event, who)):
             return OK
         blocks: list[bytearray] | None = None
-        with slot.lock:
-            resumed = slot.paused
-            (
-                code,
-                slot.state,
-                slot.generation,
-                slot.leased,
-                slot.waiting,
-                slot.ended,
-                slot.failed,
-                slot.detached,
-                slot.held,
-                slot.paused,
-            ) = event(
-                slot.state,
-                slot.generation,
-                slot.leased,
-                slot.waiting,
-                slot.ended,
-                slot.failed,
-                slot.detached,
-                slot.held,
-                slot.paused,
-                self.generation,
-            )
-            waiter = self._waiter
-            if code > OK:
-                if not self._closed_by:
-                    self._closed_by = who
-                    self._closed_at = at
-                self._waiter = None
-                if code == RECYCLED:
-                    guard = self._guard
-                    del self._guard
-                    blocks = pool.recycle(slot, guard)
-            elif who == "handler":
-                pool.count_late_close(self._closed_by)
-        if code > OK:
-            if blocks is not None:
-                pool.free_blocks(blocks)
-            if waiter is not None:
-                waiter.wake()
-            if resumed:
-                self._post_resume()
-        elif at is not None and who == "handler":
+        waiter: Waiter | None = None
+        resumed = False
+        try:
+            with slot.lock:
+                step = event(
+                    slot.state,
+                    slot.generation,
+                    slot.leased,
+                    slot.waiting,
+                    slot.ended,
+                    slot.failed,
+                    slot.detached,
+                    slot.held,
+                    slot.paused,
+                    self.generation,
+                )
+                code = step[0]
+                if code > OK:
+                    resumed = slot.paused
+                    if code == RECYCLED:
+                        blocks = pool.recycle(slot, self._guard)
+                        del self._guard
+                    (_, slot.state, slot.generation, slot.leased, slot.waiting, slot.ended,
+                     slot.failed, slot.detached, slot.held, slot.paused) = step  # fmt: skip
+                    if not self._closed_by:
+                        self._closed_by = who
+                        self._closed_at = at
+                elif who == "handler":
+                    pool.count_late_close(self._closed_by)
+                # A stale one too: the close that it comes after may have been interrupted.
+                waiter = self._waiter if code != KEPT else None
+            if blocks is not None or waiter is not None or resumed:
+                self._follow(blocks, waiter, resumed)
+        except BaseException:
+            pool.defer(partial(self._follow, blocks, waiter, resumed))
+            raise
+        if code <= OK and at is not None and who == "handler":
             pool.note_late_close(self, at)
         return code
+
+    def _follow(self, blocks: list[bytearray] | None, waiter: Waiter | None, resumed: bool) -> None:
+        """What follows a section's lock. Again, where an interrupt came: twice is no harm."""
+        if blocks is not None:
+            self._pool.free_blocks(blocks)
+        if waiter is not None:
+            waiter.wake()
+        if resumed and self._feeder is not None:
+            post(self._feeder[0], self._resume)
 
     @section
     def _detach(self) -> int:
@@ -245,7 +253,7 @@ class Handle:
     def _lease(self, kind: int) -> int:
         slot = self._slot
         with slot.lock:
-            code, slot.leased = _lifecycle.lease(
+            step = _lifecycle.lease(
                 slot.state,
                 slot.generation,
                 slot.leased,
@@ -256,8 +264,9 @@ class Handle:
                 self.generation,
                 kind,
             )
-            if code == OK and kind == VIEW:
+            if step[0] == OK and kind == VIEW:
                 self._view = slot.window()
+            code, slot.leased = step
         return code
 
     @section
@@ -269,52 +278,50 @@ class Handle:
             return
         blocks: list[bytearray] | None = None
         block: bytearray | None = None
-        with slot.lock:
-            # Of no meaning when the lease was revoked; then it is not used either.
-            start = slot.start + taken
-            freed = 1 if slot.ends and start == slot.ends[0] else 0
-            (
-                code,
-                slot.state,
-                slot.generation,
-                slot.leased,
-                slot.waiting,
-                slot.ended,
-                slot.failed,
-                slot.detached,
-                slot.held,
-                slot.paused,
-            ) = _lifecycle.unlease(
-                slot.state,
-                slot.generation,
-                slot.leased,
-                slot.waiting,
-                slot.ended,
-                slot.failed,
-                slot.detached,
-                slot.held,
-                slot.paused,
-                self.generation,
-                freed,
-                pool.low_water,
-            )
-            if code == RECYCLED:
-                guard = self._guard
-                del self._guard
-                blocks = pool.recycle(slot, guard)
-            elif code >= OK:
-                self.consumed += taken
-                slot.start = start
-                if freed:
-                    block = slot.blocks.pop(0)
-                    del slot.ends[0]
-                    slot.start = 0
-        if block is not None:
-            pool.blocks.put(block)
-        elif blocks is not None:
-            pool.free_blocks(blocks)
-        if code == RESUME:
-            self._post_resume()
+        resumed = False
+        try:
+            with slot.lock:
+                # Of no meaning when the lease was revoked; then it is not used either.
+                start = slot.start + taken
+                freed = 1 if slot.ends and start == slot.ends[0] else 0
+                step = _lifecycle.unlease(
+                    slot.state,
+                    slot.generation,
+                    slot.leased,
+                    slot.waiting,
+                    slot.ended,
+                    slot.failed,
+                    slot.detached,
+                    slot.held,
+                    slot.paused,
+                    self.generation,
+                    freed,
+                    pool.low_water,
+                )
+                code = step[0]
+                if code == RECYCLED:
+                    blocks = pool.recycle(slot, self._guard)
+                    del self._guard
+                elif code >= OK:
+                    resumed = code == RESUME
+                    self.consumed += taken
+                    slot.start = start
+                    if freed:
+                        block = slot.blocks[0]
+                        del slot.blocks[0]
+                        del slot.ends[0]
+                        slot.start = 0
+                (_, slot.state, slot.generation, slot.leased, slot.waiting, slot.ended,
+                 slot.failed, slot.detached, slot.held, slot.paused) = step  # fmt: skip
+            if block is not None:
+                pool.blocks.put(block)
+                block = None
+            if blocks is not None or resumed:
+                self._follow(blocks, None, resumed)
+        except BaseException:
+            blocks = blocks if block is None else [block]
+            pool.defer(partial(self._follow, blocks, None, resumed))
+            raise
 
     @section
     def _wait(self, waiter: Waiter) -> int:
@@ -376,10 +383,6 @@ class Handle:
         return step
 
     # Resuming.
-
-    def _post_resume(self) -> None:
-        if self._feeder is not None:
-            post(self._feeder[0], self._resume)
 
     def _resume(self) -> None:
         # Fed full again between the post and this: the next drain posts again.

@@ -3,6 +3,7 @@
 import asyncio
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from nbio import _lifecycle
@@ -40,7 +41,8 @@ class Guard:
     def __del__(self) -> None:
         # Runs at any line of any thread, so: no lock, no slot, only a queue that is
         # documented to be reentrant.
-        if self.armed:
+        # Not there if an interrupt came before it was made.
+        if getattr(self, "armed", False):
             self._pool.abandon(self)
 
     @section
@@ -49,48 +51,48 @@ class Guard:
         slot = self._slot
         pool = self._pool
         blocks: list[bytearray] | None = None
+        resumed = False
         request, at = slot.request, slot.acquired_at
-        with slot.lock:
-            # Closed, but a lease was lost to an interrupt: mended, and nobody's forgetfulness.
-            forgotten = slot.state != CLOSING
-            detached = slot.detached
-            resumed = slot.paused
-            (
-                code,
-                slot.state,
-                slot.generation,
-                slot.leased,
-                slot.waiting,
-                slot.ended,
-                slot.failed,
-                slot.detached,
-                slot.held,
-                slot.paused,
-            ) = _lifecycle.finalize(
-                slot.state,
-                slot.generation,
-                slot.leased,
-                slot.waiting,
-                slot.ended,
-                slot.failed,
-                slot.detached,
-                slot.held,
-                slot.paused,
-                self.generation,
-            )
-            if code == RECYCLED:
-                # A finalizer runs once in an object's life, so the slot needs another guard.
-                blocks = pool.recycle(slot, Guard(pool, slot))
+        # A finalizer runs once in an object's life, so the slot needs another guard.
+        guard = Guard(pool, slot)
+        try:
+            with slot.lock:
+                # Closed, but a lease was lost to an interrupt: mended, and nobody's forgetfulness.
+                forgotten = slot.state != CLOSING
+                detached = slot.detached
+                step = _lifecycle.finalize(
+                    slot.state,
+                    slot.generation,
+                    slot.leased,
+                    slot.waiting,
+                    slot.ended,
+                    slot.failed,
+                    slot.detached,
+                    slot.held,
+                    slot.paused,
+                    self.generation,
+                )
+                self.armed = False
+                if step[0] != RECYCLED:
+                    return
+                resumed = slot.paused
+                blocks = pool.recycle(slot, guard)
+                (_, slot.state, slot.generation, slot.leased, slot.waiting, slot.ended,
+                 slot.failed, slot.detached, slot.held, slot.paused) = step  # fmt: skip
                 pool.leaks += forgotten
-        if code != RECYCLED:
-            return
-        self.armed = False
-        if blocks is not None:
-            pool.free_blocks(blocks)
-        if resumed and self.feeder is not None:
-            post(*self.feeder)
+            self._follow(blocks, resumed)
+        except BaseException:
+            pool.defer(partial(self._follow, blocks, resumed))
+            raise
         if forgotten:
             report(request, detached, at)
+
+    def _follow(self, blocks: list[bytearray] | None, resumed: bool) -> None:
+        """What follows the lock. Again, where an interrupt came: twice is no harm."""
+        if blocks is not None:
+            self._pool.free_blocks(blocks)
+        if resumed and self.feeder is not None:
+            post(*self.feeder)
 
 
 class _Report:
@@ -106,7 +108,9 @@ class _Report:
         self._text = text
 
     def __del__(self) -> None:
-        warnings.warn(self._text, ResourceWarning, stacklevel=2)
+        # No text: an interrupt came before it had one.
+        if text := getattr(self, "_text", ""):
+            warnings.warn(text, ResourceWarning, stacklevel=2)
 
 
 def report(request: str, detached: bool, at: Trace | None) -> None:

@@ -1,9 +1,10 @@
 """The body pool: slots, used again; blocks, taken from a block pool; and the count of both."""
 
 import asyncio
+import contextlib
 import queue
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -228,8 +229,8 @@ class BodyPool:
         with self._lock:
             full = self._acquired - self._released >= self.max_slots
             if not full:
-                self._slots.add(slot)
-                self._idle.append(slot)
+                self._slots |= {slot}
+                self._idle += (slot,)
         if full:
             raise PoolExhausted(
                 f"all {self.max_slots} bodies are in use: raise max_slots, or accept fewer "
@@ -241,15 +242,19 @@ class BodyPool:
 
         The caller gives the blocks to `free_blocks` after the lock.
         """
+        idle = self._idle
+        room = len(idle) < self.max_idle_slots
+        # From here on nothing calls, nor does the caller until it has stored the slot's fields:
+        # an interrupted one has recycled nothing.
         guard.armed = False
         guard.feeder = None
         slot.guard = guard
         slot.start = 0
         self._released += 1
-        if len(self._idle) < self.max_idle_slots:
-            self._idle.append(slot)
+        if room:
+            idle += (slot,)
         else:
-            self._slots.discard(slot)
+            self._slots -= {slot}
         blocks = slot.blocks
         if not blocks:
             return None
@@ -258,9 +263,10 @@ class BodyPool:
         return blocks
 
     def free_blocks(self, blocks: list[bytearray]) -> None:
-        """Return a freed slot's blocks to the block pool."""
+        """Return a freed slot's blocks to the block pool. Interrupted, it may be called again."""
         while blocks:
-            self.blocks.put(blocks.pop())
+            self.blocks.put(blocks[-1])
+            del blocks[-1]
 
     # Finalizers.
 
@@ -292,27 +298,39 @@ class BodyPool:
         if self._lock.locked() and interrupted():
             return 0
         count = 0
-        guards: list[Guard] = []
+        todo: list[Guard | Callable[[], object]] = []
         try:
-            while not self._pending.empty():
-                try:
-                    action = self._pending.get_nowait()
-                except queue.Empty:
-                    break
-                count += 1
-                # Last, since what died together was put here in any order: an object that
-                # closes its body in its own finalizer leaked nothing.
+            while self._take(todo):
+                action = todo[0]
+                # A guard may be mended again, should an interrupt come; an action does its own
+                # event, and when that was done is its own affair.
                 if isinstance(action, Guard):
-                    guards.append(action)
+                    action.mend()
+                    del todo[0]
                 else:
+                    del todo[0]
                     action()
-            while guards:
-                guards.pop().mend()
+                count += 1
         finally:
             # Only an interrupt leaves any.
-            for guard in guards:
-                self._pending.put(guard)
+            for action in todo:
+                self._pending.put(action)
         return count
+
+    def _take(self, todo: list[Guard | Callable[[], object]]) -> bool:
+        """Take what is pending, guards last; whether there is anything to do.
+
+        Last, since what died together was put there in any order: an object that closes its
+        body in its own finalizer leaked nothing.
+        """
+        if not self._pending.empty():
+            # By iteration: no interrupt comes between its step and the name, as after a call.
+            taking: Iterator[Guard | Callable[[], object]] = iter(self._pending.get_nowait, None)
+            with contextlib.suppress(queue.Empty):
+                for action in taking:
+                    todo += (action,)
+            todo.sort(key=lambda action: isinstance(action, Guard))
+        return bool(todo)
 
     # Counting.
 

@@ -75,6 +75,6 @@ class BodyViews:
         self._end()
 
     def __del__(self) -> None:
-        # May run in a locked section, hence the queue.
-        if self._size:
+        # May run in a locked section, hence the queue; or before there is a size.
+        if getattr(self, "_size", 0):
             self._body._pool.defer(self._end)

@@ -1,40 +1,49 @@
 """Single changes of the pool's code: a guard forced, a comparison turned, a statement left out.
 
-A mutant is a whole module's source. :class:`Changed` imports it in place of the module that it is
-of; nothing on disk is changed.
+A mutant is a whole module. :class:`Changed` imports it in place of the module that it is of;
+nothing on disk is changed.
 """
 
 from __future__ import annotations
 
 import ast
+import hashlib
 import importlib.abc
 import importlib.util
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
-from typing import Final
+from types import CodeType, ModuleType
+from typing import Final, Literal
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 FILES: Final = ("_lifecycle", "pool", "blocks", "body", "handle")
 
 
 Path_ = tuple[str, ...]
+Kind = Literal["never", "always", "compare", "part", "sign", "write", "lock", "assert", "section"]
+GUARDS: Final = ("never", "part", "lock", "assert", "section")
 Edit = Callable[[ast.AST, int], None]
 """A change of the function at hand, of its numbered node."""
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change: of which file and function, at which line, what, and how."""
+    """One change: of which file and function, at which line, of what kind, and how.
+
+    ``key`` names it for as long as the function stays as it is, wherever in the file that stands.
+    """
 
     file: str
     line: int
     path: Path_
+    kind: Kind
     change: str
     number: int
     edit: Edit
+    key: str
 
     @property
     def name(self) -> str:
@@ -42,11 +51,21 @@ class Mutant:
         return f"{self.file}.py:{self.line} {'.'.join(self.path)}: {self.change}"
 
     @property
-    def source(self) -> str:
+    def is_guard(self) -> bool:
+        """Whether it deletes a guard: a condition, a part of one, an assertion, a lock."""
+        return self.kind in GUARDS
+
+    @property
+    def tree(self) -> ast.Module:
         """The whole module, changed."""
         tree = _parsed(self.file)
         self.edit(_at(tree, self.path), self.number)
-        return ast.unparse(ast.fix_missing_locations(tree))
+        return ast.fix_missing_locations(tree)
+
+    @property
+    def source(self) -> str:
+        """Its text."""
+        return ast.unparse(self.tree)
 
 
 def mutants() -> list[Mutant]:
@@ -56,9 +75,30 @@ def mutants() -> list[Mutant]:
 
 def mutants_of(file: str) -> Iterator[Mutant]:
     """Every mutant of one file."""
+    seen = Counter[str]()
     for function, path in _functions(_parsed(file)):
-        for number, change, edit in _changes(function):
-            yield Mutant(file, _line(function, number), path, change, number, edit)
+        for number, kind, change, edit in _changes(function):
+            key = f"{file}: {'.'.join(path)}: {change}"
+            seen[key] += 1
+            if seen[key] > 1:
+                key += f" ({seen[key]})"
+            yield Mutant(file, _line(function, number), path, kind, change, number, edit, key)
+
+
+def unchanged(file: str) -> Mutant:
+    """The control: a file that is as it was."""
+
+    def nothing(function: ast.AST, number: int) -> None:
+        pass
+
+    first = next(mutants_of(file))
+    return Mutant(file, 0, first.path, "write", "unchanged", 0, nothing, f"{file}: unchanged")
+
+
+def hash_of(file: str) -> str:
+    """Of a file's text as it is now: what a result is about."""
+    text = (ROOT / "nbio" / f"{file}.py").read_bytes()
+    return hashlib.sha256(text).hexdigest()[:16]
 
 
 def _parsed(file: str) -> ast.Module:
@@ -92,25 +132,35 @@ def _line(function: ast.AST, number: int) -> int:
     return int(getattr(node, "lineno", getattr(function, "lineno", 0)))
 
 
-def _changes(function: ast.AST) -> Iterator[tuple[int, str, Edit]]:
+def _changes(function: ast.AST) -> Iterator[tuple[int, Kind, str, Edit]]:
     for number, node in enumerate(_nodes(function)):
         if isinstance(node, ast.If | ast.While):
             said = ast.unparse(node.test)
-            yield number, f"`{said}` never", _test(ast.Constant(False))
+            yield number, "never", f"`{said}` never", _test(ast.Constant(False))
             if isinstance(node, ast.If):
-                yield number, f"`{said}` always", _test(ast.Constant(True))
+                yield number, "always", f"`{said}` always", _test(ast.Constant(True))
         elif isinstance(node, ast.Compare) and type(node.ops[0]) in SWAPPED:
-            yield number, f"`{ast.unparse(node)}` with {SWAPPED[type(node.ops[0])].__name__}", _swap
+            said = f"`{ast.unparse(node)}` with {SWAPPED[type(node.ops[0])].__name__}"
+            yield number, "compare", said, _swap
         elif isinstance(node, ast.BoolOp):
             for i, part in enumerate(node.values):
-                yield number, f"without `{ast.unparse(part)}`", _without(i)
+                yield number, "part", f"without `{ast.unparse(part)}`", _without(i)
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
             other = "-" if isinstance(node.op, ast.Add) else "+"
-            yield number, f"`{ast.unparse(node)}` with {other}", _negate
-        elif isinstance(node, ast.AugAssign | ast.Delete) or _is_write(node):
-            yield number, f"without `{ast.unparse(node).splitlines()[0]}`", _drop
-        elif isinstance(node, ast.With) and "lock" in ast.unparse(node.items[0]):
-            yield number, "without the lock", _unlock
+            yield number, "sign", f"`{ast.unparse(node)}` with {other}", _negate
+        else:
+            yield from _left_out(number, node)
+
+
+def _left_out(number: int, node: ast.AST) -> Iterator[tuple[int, Kind, str, Edit]]:
+    if isinstance(node, ast.AugAssign | ast.Delete) or _is_write(node):
+        yield number, "write", f"without `{ast.unparse(node).splitlines()[0]}`", _drop
+    elif isinstance(node, ast.Assert):
+        yield number, "assert", f"without `{ast.unparse(node)}`", _drop
+    elif isinstance(node, ast.With) and "lock" in ast.unparse(node.items[0]):
+        yield number, "lock", "without the lock", _unlock
+    elif isinstance(node, ast.FunctionDef) and "section" in map(ast.unparse, node.decorator_list):
+        yield number, "section", "not registered as a section", _unregister
 
 
 def _is_write(node: ast.AST) -> bool:
@@ -170,6 +220,11 @@ def _unlock(function: ast.AST, number: int) -> None:
     _replace(function, node, node.body)
 
 
+def _unregister(function: ast.AST, number: int) -> None:
+    assert isinstance(function, ast.FunctionDef)
+    function.decorator_list = []
+
+
 def _replace(function: ast.AST, old: ast.AST, new: Sequence[ast.stmt]) -> None:
     for node in ast.walk(function):
         for _, value in ast.iter_fields(node):
@@ -198,3 +253,8 @@ class Changed(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
     def get_source(self, fullname: str) -> str:
         """The changed text."""
         return self.mutant.source
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Compiled with the lines and the file name of the source, for whoever follows lines."""
+        origin = ROOT / "nbio" / f"{self.mutant.file}.py"
+        return compile(self.mutant.tree, str(origin), "exec")

@@ -163,9 +163,9 @@ SAMPLE: Final = (
     "_lifecycle: close: `presented != generation` never",
     "_lifecycle: lease: without `leased != NONE`",
     "pool: BodyPool._assign: without `guard.armed = True`",
-    "pool: BodyPool.recycle: without `self._idle.append(slot)`",
+    "pool: BodyPool.recycle: without `idle += (slot,)`",
     "handle: Handle._feed_block: `waiter is not None` always",
-    "handle: Handle._shut: `waiter is not None` always",
+    "handle: Handle._follow: `waiter is not None` never",
 )
 """In `make verify`: guards of the pool, deleted. Which of all mutants survive is not known yet."""
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
+from model.final import final
+from model.world import Bounds
 from nbio.verify.columns import Columns
 from nbio.verify.engine import Search
 from nbio.verify.program import Instance, Program, State
@@ -88,3 +90,9 @@ class Graph:
                     walk.append(edge)
                     at = edge.target
                 yield walk
+
+
+@cache
+def graph_of(bounds: Bounds) -> Graph:
+    """The final design's, explored once."""
+    return Graph(final(**vars(bounds)))

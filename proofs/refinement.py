@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from model.final import final
 from model.lifecycle import SLOT
 from model.world import Bounds
 from nbio import _lifecycle
@@ -21,7 +20,7 @@ from nbio.verify.engine import Verdict
 from nbio.verify.expr import BoolExpr, Expr
 from nbio.verify.program import State
 from proofs.abstraction import Stage, by_table
-from proofs.graph import Edge, Graph
+from proofs.graph import Edge, Graph, graph_of
 from proofs.ledger import Row
 
 BOUNDS = Bounds(slots=1, requests=2, blocks=2, leftovers=1, keepers=1, buffers=2, detachers=1)
@@ -67,16 +66,19 @@ def rehearse(bounds: Bounds, way: Sequence[Edge]) -> Stage:
     return stage
 
 
-def walk(bounds: Bounds) -> Walked:
-    """Take every transition of the world at ``bounds`` with the real pool."""
-    graph, seen = Graph(final(**vars(bounds))), Walked()
+def walk(bounds: Bounds, enough: int = ENOUGH) -> Walked:
+    """Take every transition of the world at ``bounds`` with the real pool.
+
+    Ends after the state at which there are ``enough`` differences.
+    """
+    graph, seen = graph_of(bounds), Walked()
     for source, edges in enumerate(graph.edges):
         way = graph.way(source)
         for edge in edges:
             told = _take(bounds, graph, [*way, edge], seen)
             if told:
                 seen.differences.append(told)
-        if len(seen.differences) >= ENOUGH:
+        if len(seen.differences) >= enough:
             break
         seen.states += 1
     return seen

@@ -26,7 +26,7 @@ def test_there_are_many_and_each_is_a_change() -> None:
     ("name", "says"),
     [
         ("close: `presented != generation` never", "the table"),
-        ("BodyPool.recycle: without `self._idle.append(slot)`", "after "),
+        ("BodyPool.recycle: without `idle += (slot,)`", "after "),
     ],
 )
 def test_a_missing_guard_is_noticed_and_named(name: str, says: str) -> None:
