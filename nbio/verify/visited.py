@@ -51,11 +51,11 @@ class Visited(Protocol):
 
 
 class _Rows:
-    """States in the order found, one growing array a word."""
+    """States in the order found. A state's words are neighbours: to compare one is one access."""
 
     def __init__(self, words: int, dtype: type[np.unsignedinteger], budget: Budget) -> None:
         self._budget = budget
-        self._data: NDArray[np.unsignedinteger] = np.empty((words, 1024), dtype=dtype)
+        self._data: NDArray[np.unsignedinteger] = np.empty((1024, words), dtype=dtype)
         self.count = 0
 
     @property
@@ -63,26 +63,28 @@ class _Rows:
         return self._data.nbytes
 
     def get(self, start: int, stop: int) -> Words:
-        rows: Words = self._data[:, start:stop].astype(np.uint64, copy=False)
+        rows: Words = np.ascontiguousarray(self._data[start:stop].T, dtype=np.uint64)
         return rows
 
-    def at(self, word: int, ids: NDArray[np.intp]) -> NDArray[np.unsignedinteger]:
-        found: NDArray[np.unsignedinteger] = self._data[word, ids]
+    def take(self, ids: NDArray[np.signedinteger]) -> NDArray[np.unsignedinteger]:
+        """The states of these numbers, one a row."""
+        found: NDArray[np.unsignedinteger] = self._data.take(ids, axis=0)
         return found
 
     def sort(self, start: int) -> None:
         """Sort the rows from ``start`` on; for one word."""
-        self._data[0, start : self.count].sort()
+        self._data[start : self.count, 0].sort()
 
-    def append(self, words: NDArray[np.integer]) -> None:
-        stop = self.count + words.shape[1]
-        if stop > self._data.shape[1]:
-            shape = (self._data.shape[0], stop + stop // 4)
+    def append(self, rows: NDArray[np.integer]) -> None:
+        """Add states, one a row."""
+        stop = self.count + rows.shape[0]
+        if stop > self._data.shape[0]:
+            shape = (stop + stop // 4, self._data.shape[1])
             self._budget.take(shape[0] * shape[1] * self._data.itemsize)
             grown = np.empty(shape, dtype=self._data.dtype)
-            grown[:, : self.count] = self._data[:, : self.count]
+            grown[: self.count] = self._data[: self.count]
             self._data = grown
-        self._data[:, self.count : stop] = words
+        self._data[self.count : stop] = rows
         self.count = stop
 
 
@@ -115,7 +117,7 @@ class DenseSet:
             if not (fresh[1:] > fresh[:-1]).all():
                 fresh = unique(fresh)
             self._seen[fresh] = True
-            self._rows.append(fresh[None, :])
+            self._rows.append(fresh[:, None])
         self._number = self._number[:0]
         return self.count - before
 
@@ -131,7 +133,11 @@ class DenseSet:
 
 
 class HashedSet:
-    """Open addressing with linear probing; the table holds row numbers, at most 5/8 full."""
+    """Open addressing with linear probing; the table holds row numbers, at most 5/8 full.
+
+    A state's first place is the highest bits of its mix, so a batch sorted by its mixes goes
+    through the table from one end to the other: what is next is in the cache already.
+    """
 
     def __init__(self, words: int, budget: Budget = NO_LIMIT) -> None:
         self._words, self._budget = words, budget
@@ -153,44 +159,69 @@ class HashedSet:
         if not batches:
             return 0
         words = np.concatenate(batches, axis=1) if len(batches) > 1 else batches[0]
-        if self._words == 1:
-            words = unique(words[0])[None, :]
-        self._reserve(words.shape[1])
-        base = self._rows.count
-        places, winners = self._claim(words, base)
-        order = np.argsort(winners)
-        self._table[places[order]] = np.arange(base, base + order.size)
-        self._rows.append(words.take(winners[order], axis=1))
-        return int(order.size)
+        mixes = mixed(words)
+        first = self._distinct(words, mixes)
+        self._reserve(first.size)
+        rows = self._as_rows(words, first)
+        places, winners = self._claim(rows, self._homes(mixes.take(first)))
+        # Numbers are given in the order of the batch, not in that of the mixes.
+        new = np.zeros(words.shape[1], dtype=np.bool_)
+        new[first.take(winners)] = True
+        numbers = np.cumsum(new, dtype=self._table.dtype)
+        self._table[places] = self.count - 1 + numbers.take(first.take(winners))
+        self._rows.append(self._as_rows(words, np.flatnonzero(new)))
+        return int(winners.size)
 
     def close_level(self, start: int) -> None:
         """Nothing: the table names rows by their numbers."""
 
-    def _claim(self, words: Words, base: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    def _as_rows(self, words: Words, which: NDArray[np.intp]) -> Words:
+        rows = np.empty((which.size, self._words), dtype=np.uint64)
+        for w in range(self._words):
+            rows[:, w] = words[w].take(which)
+        return rows
+
+    def _homes(self, mixes: NDArray[np.uint64]) -> NDArray[np.intp]:
+        """The first places of states with these mixes."""
+        return (mixes >> np.uint64(65 - self._table.size.bit_length())).astype(np.intp)
+
+    @staticmethod
+    def _distinct(words: Words, mixes: NDArray[np.uint64]) -> NDArray[np.intp]:
+        """Where the batch's states are, each once (nearly always), in the order of their mixes."""
+        order, same = _by_mix(mixes)
+        # That their mixes agree so far is no proof: it takes the same words to leave one out.
+        again = np.flatnonzero(same)
+        this, other = order.take(again), order.take(again - 1)
+        for word in words:
+            same[again] &= word.take(this) == word.take(other)
+        return order.compress(~same)
+
+    def _claim(
+        self, rows: Words, place: NDArray[np.intp]
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Give every state not yet held a place: ``(places, which of the batch)``.
 
         All probes of a round go at once. Equal states walk the same places in the same rounds, so
         of several equal ones exactly one claims the place and the others then find it taken by
         their equal. A place claimed by two different states goes to one; the other walks on.
         """
-        mask = self._table.size - 1
-        place = (mixed(words) & np.uint64(mask)).astype(np.intp)
-        pending = np.arange(words.shape[1])
+        base, mask = self.count, self._table.size - 1
+        pending = np.arange(place.size)
         places: list[NDArray[np.intp]] = []
         winners: list[NDArray[np.intp]] = []
         while pending.size:
-            here = place[pending]
-            found = self._table[here]
-            empty = found == _FREE
-            self._table[here[empty]] = base + pending[empty]
-            found = np.where(empty, self._table[here], found)
+            here = place.take(pending)
+            found = self._table.take(here)
+            empty = np.flatnonzero(found == _FREE)
+            self._table[here.take(empty)] = base + pending.take(empty)
+            found[empty] = self._table.take(here.take(empty))
             mine = found == base + pending
-            places.append(here[mine])
-            winners.append(pending[mine])
+            places.append(here.compress(mine))
+            winners.append(pending.compress(mine))
             rest = np.flatnonzero(~mine)
-            differs = ~self._equal(words, pending[rest], found[rest], base)
-            pending = pending[rest[differs]]
-            place[pending] = (place[pending] + 1) & mask
+            pending = pending.take(rest)
+            pending = pending.compress(~self._equal(rows, pending, found.take(rest)))
+            place[pending] = (place.take(pending) + 1) & mask
         if not places:
             nothing = np.empty(0, dtype=np.intp)
             return nothing, nothing
@@ -198,33 +229,30 @@ class HashedSet:
 
     def find(self, words: Words) -> NDArray[np.intp]:
         mask = self._table.size - 1
-        place = (mixed(words) & np.uint64(mask)).astype(np.intp)
+        place = self._homes(mixed(words))
+        rows = words.T
         number = np.full(words.shape[1], -1, dtype=np.intp)
         pending = np.arange(words.shape[1])
         while pending.size:
             found = self._table[place[pending]]
             pending, found = pending[found != _FREE], found[found != _FREE]
-            equal = self._equal(words, pending, found, self.count)
+            equal = _same(self._rows.take(found), rows.take(pending, axis=0))
             number[pending[equal]] = found[equal]
             pending = pending[~equal]
             place[pending] = (place[pending] + 1) & mask
         return _all_held(number)
 
     def _equal(
-        self,
-        words: Words,
-        batch: NDArray[np.intp],
-        ids: NDArray[np.signedinteger],
-        base: int,
+        self, rows: Words, batch: NDArray[np.intp], ids: NDArray[np.signedinteger]
     ) -> NDArray[np.bool_]:
         """Whether batch members equal what the ids name: rows held, or members of this batch."""
-        equal = np.ones(batch.size, dtype=np.bool_)
-        old = ids < base
+        equal = np.empty(batch.size, dtype=np.bool_)
+        old = ids < self.count
         held, fresh = np.flatnonzero(old), np.flatnonzero(~old)
-        for w in range(self._words):
-            mine = words[w, batch]
-            equal[held] &= self._rows.at(w, ids[held].astype(np.intp)) == mine[held]
-            equal[fresh] &= words[w, ids[fresh] - base] == mine[fresh]
+        mine = rows.take(batch, axis=0)
+        equal[held] = _same(mine.take(held, axis=0), self._rows.take(ids.take(held)))
+        others = rows.take(ids.take(fresh) - self.count, axis=0)
+        equal[fresh] = _same(mine.take(fresh, axis=0), others)
         return equal
 
     def _reserve(self, more: int) -> None:
@@ -244,14 +272,39 @@ class HashedSet:
         """Place every held row in the (empty) table; they are distinct, so none is compared."""
         step, mask = 1 << 20, self._table.size - 1
         for start in range(0, self._rows.count, step):
-            stop = min(start + step, self._rows.count)
-            ids = np.arange(start, stop)
-            place = (mixed(self._rows.get(start, stop)) & np.uint64(mask)).astype(np.intp)
+            mixes = mixed(self._rows.get(start, min(start + step, self._rows.count)))
+            order, _ = _by_mix(mixes)
+            ids, place = start + order, self._homes(mixes.take(order))
             while ids.size:
-                empty = self._table[place] == _FREE
+                empty = self._table.take(place) == _FREE
                 self._table[place[empty]] = ids[empty]
-                lost = self._table[place] != ids
+                lost = self._table.take(place) != ids
                 ids, place = ids[lost], (place[lost] + 1) & mask
+
+
+def _same(a: Words, b: NDArray[np.unsignedinteger]) -> NDArray[np.bool_]:
+    """Which rows of two arrays agree in all words."""
+    equal: NDArray[np.bool_] = a[:, 0] == b[:, 0]
+    for w in range(1, a.shape[1]):
+        equal &= a[:, w] == b[:, w]
+    return equal
+
+
+def _by_mix(mixes: NDArray[np.uint64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """The order of the mixes, and where in it one is (as far as was looked) the one before.
+
+    A mix and its position share a number, as numbers are sorted ten times as fast as an order is
+    found: the mix's lowest bits make room, and are not looked at.
+    """
+    low = np.uint64((1 << max(1, (mixes.size - 1).bit_length())) - 1)
+    keys = mixes & ~low
+    keys |= np.arange(mixes.size, dtype=np.uint64)
+    keys.sort()
+    order = (keys & low).view(np.intp)
+    keys &= ~low
+    same = np.zeros(mixes.size, dtype=np.bool_)
+    np.equal(keys[1:], keys[:-1], out=same[1:])
+    return order, same
 
 
 def _all_held(numbers: NDArray[np.intp]) -> NDArray[np.intp]:
