@@ -179,9 +179,6 @@ class AccessLog:
             raise ValueError(f'access_format is "combined", "json" or has atoms, unlike {form!r}')
         self._line = as_json if form == "json" else compiled(NAMED.get(form, form))
 
-    def connected(self, count: int) -> None:
-        """Connections aren't logged."""
-
     def over(self, outcome: Outcome) -> None:
         """Log a request."""
         logger.info("%s", self._line(outcome))

@@ -204,8 +204,6 @@ class Config:
             )
         if self.proxy_protocol and not self.trusted_proxies:
             raise ValueError("proxy_protocol needs trusted_proxies: who may send the preface?")
-        if self.proxy_protocol and self.ssl_certfile:
-            raise ValueError("proxy_protocol can't be had with TLS: end TLS at the proxy")
         if self.ssl_client_auth != "none" and not self.ssl_ca_certs:
             raise ValueError("ssl_client_auth needs ssl_ca_certs: who signs the certificates?")
         if self.unix_mode and not _MODE.fullmatch(self.unix_mode):

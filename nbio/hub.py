@@ -3,11 +3,10 @@
 import asyncio
 import contextlib
 import contextvars
-import os
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from email.utils import formatdate
 from typing import Any, Protocol
 
@@ -51,13 +50,6 @@ class Site(Protocol):
         /,
     ) -> Exchange:
         """Make the exchange for a request."""
-
-
-class Listening(Protocol):
-    """A listening socket, as a loop shows it."""
-
-    def fileno(self) -> int:
-        """Its descriptor."""
 
 
 class Timed(Protocol):
@@ -268,23 +260,6 @@ class Hub:
         for exchange in late:
             del self.overdue[exchange]
             exchange.timed_out()
-
-
-def accept_queued(sockets: Iterable[Listening]) -> list[socket.socket]:
-    """Accept the connections that the kernel holds for these sockets, before they are closed.
-
-    Closing a socket resets the connections in its queue, and with them requests that were sent
-    before the server knew that it would end.
-    """
-    queued: list[socket.socket] = []
-    for listening in sockets:
-        # A duplicate, since not every loop's sockets can be asked to accept.
-        with socket.socket(fileno=os.dup(listening.fileno())) as own:
-            own.setblocking(False)
-            with contextlib.suppress(OSError):
-                while True:
-                    queued.append(own.accept()[0])
-    return queued
 
 
 def again(error: BaseException) -> None:

@@ -1,28 +1,25 @@
 """A server's listeners: sockets to connections, the metrics' port, and what observes them."""
 
 import asyncio
-import contextlib
 import os
 import random
 import socket
 import ssl
-import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
+from nbio.accepting import Factory, Listener, accept_queued, join, listen
 from nbio.access import AccessLog
 from nbio.binds import close_sockets, name_of, open_sockets, parse
 from nbio.config import Config
-from nbio.hub import Hub, accept_queued
+from nbio.hub import Hub
 from nbio.metrics import Metrics, MetricsPort, Slabs
 from nbio.observing import Observation, Observer, Observing
 from nbio.pool import PoolStats
 from nbio.preface import Preface
 from nbio.protocol import Connection
 from nbio.proxy import Forwarding, Trust
-
-Factory: TypeAlias = Callable[[], asyncio.BaseProtocol]
 
 WATCH = 0.25
 """Seconds between looks at what the metrics and max_requests want to know."""
@@ -91,7 +88,12 @@ class Listening:
             self._metrics = Metrics(self._places.slabs, self._places.index)
         observers: list[Observer] = [one for one in (log, self._metrics) if one is not None]
         self._factory = self._connecting(observers, trust)
-        self._servers: list[asyncio.Server] = []
+        # A loop's options for connections that begin with a handshake, not with a preface.
+        self._tls: dict[str, Any] = {}
+        if context is not None and not config.proxy_protocol:
+            wait = config.ssl_handshake_timeout
+            self._tls = {"ssl": context, "ssl_handshake_timeout": wait}
+        self._listeners: list[Listener] = []
         self._watch: asyncio.TimerHandle | None = None
         self._limit = config.max_requests and config.max_requests + random.randint(
             0, config.max_requests_jitter
@@ -120,38 +122,27 @@ class Listening:
             hub.site = Observing(hub.site)
         if trust:
             hub.site = Forwarding(hub.site, trust, config.forwarded)
-        if self._context is not None:
-            return partial(self._arriving, connect)
+        make: Callable[[Hub], asyncio.BaseProtocol] = connect
         if config.proxy_protocol:
-            return partial(Preface, hub, trust, connect)
-        return partial(connect, hub)
+            make = partial(Preface, trust=trust, connect=connect, context=self._context)
+        if self._context is not None:
+            return partial(self._arriving, make)
+        return partial(make, hub)
 
     async def start(self) -> None:
         """Begin to accept connections. Raises OSError."""
         loop = asyncio.get_running_loop()
+        backlog = self._hub.config.backlog
         for sock in self._places.sockets:
-            make: Any = loop.create_server
-            options: dict[str, Any] = {"sock": sock, "backlog": self._hub.config.backlog}
-            if sock.family == socket.AF_UNIX:
-                make = loop.create_unix_server
-                options |= keep_path(loop)
-            if self._context is not None:
-                options["ssl"] = self._context
-                options["ssl_handshake_timeout"] = self._hub.config.ssl_handshake_timeout
-            self._servers.append(await make(self._factory, **options))
+            self._listeners.append(await listen(loop, sock, self._factory, backlog, self._tls))
         if self._metrics is not None:
             port = MetricsPort(self._metrics, self._refresh)
             for sock in self._places.metrics_sockets:
-                start: Any = asyncio.start_server
-                options = {}
-                if sock.family == socket.AF_UNIX:
-                    start = asyncio.start_unix_server
-                    options = keep_path(loop)
-                self._servers.append(await start(port.answer, sock=sock, **options))
+                self._listeners.append(await listen(loop, sock, port.connect, backlog, {}))
         if self._metrics is not None or self._limit:
             self._look()
 
-    def _arriving(self, connect: Callable[[Hub], Connection]) -> Connection:
+    def _arriving(self, connect: Callable[[Hub], asyncio.BaseProtocol]) -> asyncio.BaseProtocol:
         """Make a connection of which the hub hears after its handshake, and never if that fails."""
         hub = self._hub
         now = hub.loop.time()
@@ -167,27 +158,20 @@ class Listening:
 
     def stop(self) -> list[socket.socket]:
         """Accept what the kernel has queued, then no more; `join` takes what is returned."""
-        if self._watch is not None:
-            self._watch.cancel()
-        queued = accept_queued(self._places.sockets)
-        for server in self._servers:
-            server.close()
+        queued = accept_queued(self._places.sockets, self._hub.config.backlog)
+        for listener in self._listeners:
+            listener.close()
         self._places.close()
         return queued
 
     async def join(self, accepted: socket.socket) -> None:
         """Make a connection of one that was accepted. One that is gone already doesn't matter."""
-        accepted.setblocking(False)
-        loop = asyncio.get_running_loop()
-        options: dict[str, Any] = {}
-        if self._context is not None:
-            options["ssl"] = self._context
-            options["ssl_handshake_timeout"] = self._hub.config.ssl_handshake_timeout
-        with contextlib.suppress(OSError):
-            await loop.connect_accepted_socket(self._factory, accepted, **options)
+        await join(asyncio.get_running_loop(), accepted, self._factory, self._tls)
 
     def note(self, stats: PoolStats) -> None:
         """The pool's last counts, for the metrics of the other workers."""
+        if self._watch is not None:
+            self._watch.cancel()
         if self._metrics is not None:
             self._metrics.pool(stats)
             self._metrics.connected(0)
@@ -195,16 +179,12 @@ class Listening:
     def _refresh(self) -> None:
         if self._metrics is not None:
             self._metrics.pool(self._hub.pool.stats())
+            self._metrics.connected(len(self._hub.connections))
 
     def _look(self) -> None:
         self._refresh()
         if self._limit and self._hub.requests >= self._limit and self.enough is not None:
+            # Told once; what there is to count goes on.
+            self._limit = 0
             self.enough()
-            return
         self._watch = self._hub.loop.call_later(WATCH, self._look)
-
-
-def keep_path(loop: asyncio.AbstractEventLoop) -> dict[str, Any]:
-    """Options for a loop that would remove a Unix socket's path: that is for `Places` to do."""
-    removes = sys.version_info >= (3, 13) and isinstance(loop, asyncio.SelectorEventLoop)
-    return {"cleanup_socket": False} if removes else {}

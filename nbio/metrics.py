@@ -181,6 +181,10 @@ class MetricsPort:
         self._metrics = metrics
         self._refresh = refresh
 
+    def connect(self) -> asyncio.BaseProtocol:
+        """Make a connection."""
+        return asyncio.StreamReaderProtocol(asyncio.StreamReader(limit=HEAD_LIMIT), self.answer)
+
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection."""
         try:

@@ -83,9 +83,6 @@ class Outcome:
 class Observer(Protocol):
     """Somebody who wants to know."""
 
-    def connected(self, count: int) -> None:
-        """There is one connection more or less; `count` are open now."""
-
     def over(self, outcome: Outcome) -> None:
         """A request is over."""
 
@@ -101,11 +98,6 @@ class Observation:
     def connect(self, hub: Hub) -> Connection:
         """Make a connection that is observed."""
         return Observed(hub, self)
-
-    def connected(self, count: int) -> None:
-        """Tell everybody."""
-        for observer in self.observers:
-            observer.connected(count)
 
     def over(self, outcome: Outcome) -> None:
         """Tell everybody."""
@@ -165,14 +157,8 @@ class Observed(Connection):
         # Of the request whose response isn't complete yet.
         self.outcome: Outcome | None = None
 
-    # As in the base class: its transport is both readable and writable.
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._observation.connected(len(self._hub.connections))
-
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._observation.connected(len(self._hub.connections))
         self._tell(complete=False)
 
     def begins(self, head: RequestHead, peer: Peer) -> None:

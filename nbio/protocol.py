@@ -11,7 +11,7 @@ from typing import Final
 from nbio.body import BodyReader
 from nbio.ending import Ending
 from nbio.errors import PoolExhausted, Refusal
-from nbio.exchange import Exchange, Peer
+from nbio.exchange import Address, Exchange, Peer
 from nbio.heads import RequestHead
 from nbio.http1 import COMPLETE, HEAD
 from nbio.hub import NEVER, Hub
@@ -64,9 +64,9 @@ class Connection(Ending):
         if full:
             self._refuse(503, "too many connections")
 
-    def introduce(self, peer: Peer) -> None:
+    def introduce(self, client: Address | None, server: Address | None) -> None:
         """The other end is a proxy's, and said whose connection this is."""
-        self._peer = peer
+        self._peer = Peer(client, server, self._peer.scheme, self._peer.tls)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._hub.remove(self)

@@ -249,6 +249,21 @@ def preface(data: bytes) -> tuple[int, Ends] | None:
     return end + 2, (client, _checked(family, match[3], match[5]))
 
 
+def missing(data: bytes) -> int:
+    """How many bytes are still to come, at the least, of a preface that isn't complete."""
+    if data[:1] == b"\r":
+        if len(data) < 16:
+            return 16 - len(data)
+        size: int = struct.unpack("!H", data[14:16])[0]
+        return 16 + size - len(data)
+    least = _SHORTEST_TCP if data[6:7] == b"T" else _SHORTEST
+    return max(least - len(data), 1 if data.endswith(b"\r") else 2)
+
+
+_SHORTEST: Final = len(b"PROXY UNKNOWN\r\n")
+_SHORTEST_TCP: Final = len(b"PROXY TCP6 :: :: 0 0\r\n")
+
+
 def _checked(version: int, host: bytes, port: bytes) -> Address:
     try:
         found = ipaddress.ip_address(host.decode("ascii"))

@@ -17,7 +17,7 @@ from nbio.listening import Listening, Places
 from nbio.loading import load, made, site_for
 from nbio.native import Handler
 from nbio.pool import BodyPool, PoolStats
-from nbio.tls import TlsError, load_certificate, make_context
+from nbio.tls import Renewable, TlsError
 from nbio.wsgi import WsgiApp
 
 logger = logging.getLogger("nbio")
@@ -126,7 +126,7 @@ class Server:
         self._site.begin(hub.pool)
         try:
             if self._ssl is None:
-                self._ssl = make_context(config)
+                self._ssl = Renewable.of(config)
             self._listening = listening = Listening(hub, self._ssl, self._places)
             listening.enough = self._served_enough
             await listening.start()
@@ -162,19 +162,21 @@ class Server:
         return self._listening.connection()
 
     def reload_certificates(self) -> None:
-        """Read the certificate and key again; handshakes from here on use them.
+        """Read certificate, key and authorities again; handshakes from here on use them.
 
-        What can't be used is logged, and those in use are kept.
+        What can't be used is logged, and all that is in use is kept.
         """
-        if self._ssl is None or not self.config.ssl_certfile:
+        config = self.config
+        if not isinstance(self._ssl, Renewable):
             logger.info("there is no certificate to reload")
             return
         try:
-            load_certificate(self._ssl, self.config)
+            self._ssl.renew(config)
         except TlsError as error:
             logger.error("the certificate in use is kept: %s", error)
         else:
-            logger.info("reloaded %s", self.config.ssl_certfile)
+            authorities = f" and {config.ssl_ca_certs}" if config.ssl_ca_certs else ""
+            logger.info("reloaded %s%s", config.ssl_certfile, authorities)
 
     async def serve(self) -> None:
         """Start, serve until `shutdown` or a cancellation, and stop. Raises what `start` raises."""

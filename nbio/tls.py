@@ -1,7 +1,11 @@
-"""TLS by the standard library's `ssl`: a context from the configuration, and its renewal."""
+"""TLS by the standard library's `ssl`: a context from the configuration, and its renewal.
+
+A context can be given another certificate, but authorities are only ever added to it, and it
+goes on resuming sessions whose certificates it saw before. So a renewal makes a new one.
+"""
 
 import ssl
-from typing import Final
+from typing import Final, Self
 
 from nbio.config import Config
 from nbio.errors import NbioError
@@ -40,10 +44,7 @@ def make_context(config: Config) -> ssl.SSLContext | None:
 
 
 def load_certificate(context: ssl.SSLContext, config: Config) -> None:
-    """Load the certificate and key, also anew: handshakes from here on use them.
-
-    Raises TlsError; the context then goes on with what it had.
-    """
+    """Load the certificate and key. Raises TlsError."""
     key = config.ssl_keyfile or None
     # A function, since OpenSSL would ask the terminal for a password that wasn't given.
     try:
@@ -52,3 +53,39 @@ def load_certificate(context: ssl.SSLContext, config: Config) -> None:
         raise TlsError(
             f"ssl_certfile {config.ssl_certfile!r} with its key can't be used: {error}"
         ) from None
+
+
+class Renewable(ssl.SSLContext):
+    """Stands for another context, in whose place a new one can be put: for handshakes to come.
+
+    Loops take the context when they begin to listen, and don't take another one later.
+    """
+
+    current: ssl.SSLContext
+
+    @classmethod
+    def of(cls, config: Config) -> Self | None:
+        """Make one by the configuration; None without a certificate. Raises TlsError."""
+        context = make_context(config)
+        if context is None:
+            return None
+        made = cls(ssl.PROTOCOL_TLS_SERVER)
+        made.current = context
+        return made
+
+    def renew(self, config: Config) -> None:
+        """Read all files again. Raises TlsError, and what was in use stays so."""
+        context = make_context(config)
+        assert context is not None, "there was a certificate, and the configuration is the same"
+        self.current = context
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        """As the current one does: it's what loops make a connection's TLS with."""
+        return self.current.wrap_bio(incoming, outgoing, server_side, server_hostname, session)

@@ -59,9 +59,6 @@ class Tracing:
             wire.outcome.span = Span(span)
         return self._site.exchange(wire, head, body, peer)
 
-    def connected(self, count: int) -> None:
-        """Connections have no spans."""
-
     def over(self, outcome: Outcome) -> None:
         """End a request's span."""
         if outcome.span is not None:
@@ -75,9 +72,6 @@ class Span:
 
     def __init__(self, span: "trace.Span") -> None:
         self._span = span
-
-    def connected(self, count: int) -> None:
-        """Connections have no spans."""
 
     def over(self, outcome: Outcome) -> None:
         """Note what became of the request."""

@@ -4,9 +4,12 @@ import signal
 import socket
 import threading
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from nbio.accepting import accept_queued
 from tests.conformance.replies import Ended, Replies
 from tests.live import Client, get, serving
 from tests.soak.apps import hello
@@ -81,6 +84,40 @@ def test_connections_that_are_still_queued_are_answered() -> None:
                 assert (reply.body, reply.values("connection")) == (b"hello", ["close"])
 
 
+class Endless(socket.socket):
+    """A socket whose queue gets no shorter: a new client comes for each that is accepted."""
+
+    def __init__(self, family: int) -> None:
+        super().__init__(family)
+        self.clients: list[socket.socket] = []
+
+    def come(self) -> None:
+        client = socket.socket(self.family)
+        client.connect(self.getsockname())
+        self.clients.append(client)
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        self.come()
+        return super().accept()
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
+def test_the_last_ones_are_accepted_and_not_who_comes_after_them(
+    family: int, tmp_path: Path
+) -> None:
+    with Endless(family) as endless:
+        endless.bind(("127.0.0.1", 0) if family == socket.AF_INET else str(tmp_path / "a.sock"))
+        endless.listen(20)
+        endless.setblocking(False)
+        for _ in range(5):
+            endless.come()
+        queued = accept_queued([endless], 20)
+        # Of a Unix socket it can't be asked how many there are.
+        assert len(queued) == (5 if family == socket.AF_INET else 21)
+        for one in (*queued, *endless.clients):
+            one.close()
+
+
 def test_a_request_that_only_the_kernel_knows_is_answered() -> None:
     with serving(hello) as live, live.client() as client, live.client() as idle:
         for one in (client, idle):
@@ -119,9 +156,10 @@ def test_a_stuck_handler_does_not_keep_the_process() -> None:
         assert process.wait(10) == 0
 
 
-def test_no_descriptor_left() -> None:
-    """What comes too much is turned away, without spinning; then it's as before."""
-    with running("tests.soak.apps:hello", descriptors=64) as process:
+@pytest.mark.parametrize("plain", [False, True])
+def test_no_descriptor_left(plain: bool) -> None:
+    """What comes too much is turned away, or waits, without spinning; then it's as before."""
+    with running("tests.soak.apps:hello", descriptors=64, plain=plain) as process:
         clients = [process.connect() for _ in range(100)]
         for client in clients:
             client.sendall(get())
@@ -138,6 +176,21 @@ def test_no_descriptor_left() -> None:
             pass
         process.signal(signal.SIGTERM)
         assert process.wait() == 0
+        assert process.said.count("\n") < 10, "it logs without end"
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_the_end_comes_without_a_descriptor_left(plain: bool) -> None:
+    with running("tests.soak.apps:hello", descriptors=32, plain=plain) as process:
+        clients = [process.connect() for _ in range(50)]
+        for client in clients:
+            client.sendall(get())
+        assert clients[0].recv(1000)
+        process.signal(signal.SIGTERM)
+        for client in clients:
+            client.close()
+        assert process.wait() == 0
+        assert "Traceback" not in process.said
 
 
 def answered(process: Process) -> bool:

@@ -1,5 +1,6 @@
 """Where a server listens: names, addresses of both kinds, paths, descriptors."""
 
+import errno
 import os
 import signal
 import socket
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nbio.binds import Bind, open_sockets, parse, systemd_fds
+from nbio.binds import Bind, OwnPath, open_sockets, parse, systemd_fds
 from nbio.config import Config
 from tests.ops.commands import get, nbio, raw
 
@@ -162,3 +163,17 @@ def test_activation_by_systemd(directory: Path, processes: str) -> None:
 def test_descriptors_for_somebody_else_are_not_ours() -> None:
     assert systemd_fds({"LISTEN_PID": "1", "LISTEN_FDS": "1"}) == []
     assert systemd_fds({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "2"}) == [3, 4]
+
+
+def test_a_path_that_cannot_be_listened_on_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(sock: OwnPath, backlog: int) -> None:
+        assert Path(sock.path).exists(), "it is bound by then"
+        raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
+
+    monkeypatch.setattr(OwnPath, "listen", refuse, raising=False)
+    path = tmp_path / "a.sock"
+    with pytest.raises(OSError, match=r"can't listen on unix:.*a\.sock"):
+        open_sockets(Config(bind=(f"unix:{path}",)), {})
+    assert not path.exists()

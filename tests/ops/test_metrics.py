@@ -1,13 +1,17 @@
 """Prometheus' numbers: read by its own parser, true, and added up over workers."""
 
+import contextlib
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
+from websockets.sync.client import connect
 
 from nbio import Request, Response
+from nbio.asgi import Receive, Scope, Send
 from nbio.exchange import Peer
 from nbio.heads import RequestHead
 from nbio.metrics import Metrics, Slabs
@@ -92,6 +96,59 @@ def test_connections_of_a_killed_worker_are_not_counted_for_ever() -> None:
     lines = slabs.text().splitlines()
     assert "nbio_connections 2" in lines
     assert 'nbio_requests_total{status="2xx"} 1' in lines
+
+
+def test_the_end_of_a_websocket_is_counted_without_another_event() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+
+    with serve(app, metrics_bind="127.0.0.1:0", lifespan="off") as served:
+        metrics = int(served.server.metrics_urls[0].rpartition(":")[2])
+        with connect(f"ws://127.0.0.1:{served.port}", proxy=None, open_timeout=TIMEOUT):
+            assert scraped(metrics)["nbio_connections"] == 1
+        eventually(metrics, "nbio_connections", 0)
+
+
+DIES = """
+import asyncio, os
+from nbio import Request, Response
+
+async def app(request: Request) -> Response:
+    if request.path == "/forever":
+        await request.body.read(1)
+        await asyncio.Event().wait()
+    return Response(f"{os.getpid()}")
+"""
+
+
+def test_what_a_leaving_worker_held_when_it_died_is_not_out_for_ever(tmp_path: Path) -> None:
+    """Nobody takes its slab over then: its successor started before, in another one."""
+    (tmp_path / "application.py").write_text(DIES)
+    options = ["--port", "0", "--workers", "2", "--metrics-bind", "127.0.0.1:0"]
+    with nbio(tmp_path, "application:app", *options, "--shutdown-timeout", "600") as command:
+        line = command.wait_for(
+            r"serving on http://127.0.0.1:(\d+), http://127.0.0.1:(\d+)/metrics with 2"
+        )[0]
+        port, metrics = int(line[1]), int(line[2])
+        before = pids(port, 2)
+        with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as held:
+            held.sendall(POST.replace(b" / ", b" /forever "))
+            eventually(metrics, "nbio_pool_bodies_outstanding", 1)
+            command.signal(signal.SIGHUP)
+            after: set[int] = set()
+            while len(after) < 2:
+                after |= {int(get(port))} - before
+            # Its last requests are the one that it holds: that one waits, the other has ended.
+            eventually(metrics, "nbio_pool_bodies_outstanding", 1)
+            for pid in before:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            assert held.recv(1) == b""
+            eventually(metrics, "nbio_pool_bodies_outstanding", 0)
+            numbers = eventually(metrics, "nbio_connections", 0)
+            assert numbers["nbio_pool_bodies_acquired_total"] == 1
 
 
 def test_every_kind_of_end(tmp_path: Path) -> None:

@@ -94,16 +94,63 @@ def test_sighup_renews_the_certificate(
         assert command.end() == 0
 
 
-def test_a_certificate_that_cannot_be_used_is_not_taken(
-    tmp_path: Path, authority: trustme.CA
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_sighup_renews_the_authorities_too(
+    tmp_path: Path, authority: trustme.CA, processes: str
 ) -> None:
     (tmp_path / "application.py").write_text(APP)
-    path, first = issue(authority, tmp_path)
-    with nbio(tmp_path, "application:app", "--port", "0", "--ssl-certfile", str(path)) as command:
+    path, _ = issue(authority, tmp_path)
+    first, second = trustme.CA(), trustme.CA()
+    first.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    before, after = client_context(authority), client_context(authority)
+    first.issue_cert("me@example.org").configure_cert(before)
+    second.issue_cert("me@example.org").configure_cert(after)
+    # In TLS 1.2 a session can be taken up again by who has it, without a certificate.
+    before.maximum_version = ssl.TLSVersion.TLSv1_2
+    options = ["--ssl-certfile", str(path), "--ssl-ca-certs", str(tmp_path / "ca.pem")]
+    options += ["--ssl-client-auth", "required", "--port", "0", "--workers", processes]
+    with nbio(tmp_path, "application:app", *options) as command:
         port = command.port()
-        path.write_text("no certificate")
+        session = shaken(port, before, None)
+        assert b"https" not in refused(port, after)
+        second.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
         command.signal(signal.SIGHUP)
-        command.wait_for("the certificate in use is kept")
+        for _ in range(2000):
+            # Until no worker is left that takes it.
+            if b"https" not in refused(port, before) and b"https" in refused(port, after):
+                break
+        else:
+            pytest.fail("the authorities aren't renewed")
+        assert ask(port, after)[0].endswith(b"https")
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            shaken(port, before, session)
+        command.signal(signal.SIGTERM)
+        assert command.end() == 0
+
+
+def shaken(
+    port: int, context: ssl.SSLContext, session: ssl.SSLSession | None
+) -> ssl.SSLSession | None:
+    """A handshake, perhaps with an earlier session; the session of this one."""
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as plain,
+        context.wrap_socket(plain, server_hostname="localhost", session=session) as secure,
+    ):
+        return secure.session
+
+
+@pytest.mark.parametrize("bad", ["server.pem", "ca.pem"])
+def test_what_cannot_be_used_is_not_taken(tmp_path: Path, authority: trustme.CA, bad: str) -> None:
+    (tmp_path / "application.py").write_text(APP)
+    path, first = issue(authority, tmp_path)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    options = ["--ssl-certfile", str(path), "--ssl-ca-certs", str(tmp_path / "ca.pem")]
+    with nbio(tmp_path, "application:app", "--port", "0", *options) as command:
+        port = command.port()
+        issue(authority, tmp_path)
+        (tmp_path / bad).write_text("no certificate")
+        command.signal(signal.SIGHUP)
+        command.wait_for(f"the certificate in use is kept: .*{bad}")
         assert ask(port, client_context(authority))[1]["serialNumber"] == first
 
 

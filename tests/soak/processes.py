@@ -15,6 +15,12 @@ from typing import IO
 ROOT = Path(__file__).parents[2]
 PAGE = resource.getpagesize()
 TICKS = os.sysconf("SC_CLK_TCK")
+WITHOUT_UVLOOP = """
+import sys
+sys.modules["uvloop"] = None
+from nbio.cli import main
+sys.exit(main())
+"""
 
 
 class Process:
@@ -59,14 +65,17 @@ class Process:
 
 
 @contextmanager
-def running(app: str, *options: str, descriptors: int = 0) -> Iterator[Process]:
-    """Run the command line's server on a free port."""
+def running(
+    app: str, *options: str, descriptors: int = 0, plain: bool = False
+) -> Iterator[Process]:
+    """Run the command line's server on a free port; `plain`: as where there is no uvloop."""
 
     def limit() -> None:
         if descriptors:
             resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
 
-    command = [sys.executable, "-m", "nbio", app, "--port", "0", *options]
+    start = ["-c", WITHOUT_UVLOOP] if plain else ["-m", "nbio"]
+    command = [sys.executable, *start, app, "--port", "0", *options]
     popen = subprocess.Popen(
         command,
         cwd=ROOT,
