@@ -35,7 +35,7 @@ if importlib.util.find_spec("numpy") is not None:
     from nbio.verify.machine import Applied, Event, Machine, Rule
     from nbio.verify.outputs import assert_confirmed
     from nbio.verify.program import Program, State
-    from nbio.verify.quantifiers import lookup, total
+    from nbio.verify.quantifiers import greatest_of, least_of, lookup, total
     from nbio.verify.report import render
     from nbio.verify.runs import Trace, TraceStep, rerun, shortest_trace
     from nbio.verify.spec import (
@@ -98,8 +98,10 @@ __all__ = [
     "emit_machine",
     "exists",
     "forall",
+    "greatest_of",
     "implies",
     "ite",
+    "least_of",
     "lookup",
     "maximum",
     "member",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from nbio.verify.engine import DEADLOCK, Bounds, Exploration, Progress, Search, Verdict
 from nbio.verify.expr import ModelError, as_bool
+from nbio.verify.names import never_equal
 from nbio.verify.runs import Trace, shortest_trace
 from nbio.verify.spec import Model, Property
 
@@ -191,15 +193,22 @@ def _warnings(found: Exploration) -> list[str]:
         for action in found.program.model.actions
         if not found.taken[action.name] and not action.never
     ]
-    return told + [f"{p.place}: {p.kind} {p.name} {why}" for p, why in _vacuous(found)]
+    told += [f"{p.place}: {p.kind} {p.name} {why}" for p, why in _vacuous(found)]
+    return told + [
+        f"{p.place}: {p.kind} {p.name} {why}"
+        for p in found.program.model.properties
+        for part in (p.holds, p.then)
+        for why in never_equal(part, found.program.model)
+    ]
 
 
 def _cut_off(found: Exploration) -> list[str]:
     model = found.program.model
     if not found.cut:
         return []
-    where = f"{model.constraint} ({model.constraint_because})"
-    told = [f"{found.cut:,} steps led out of {where}: every verdict holds within it only"]
+    condition = textwrap.shorten(str(model.constraint), 80, placeholder=" ...")
+    where = f"within ({model.constraint_because}: {condition})"
+    told = [f"{found.cut:,} steps led out of {where}: every verdict holds inside it only"]
     if any(p.kind == "leads_to" for p in model.properties):
         told.append("leads_to is UNKNOWN where steps are cut off: a run may go on outside")
     return told

@@ -9,6 +9,7 @@ use stay few and in the cache.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import methodcaller
@@ -129,7 +130,11 @@ class Tape:
     def _compiled(self, expr: Expr) -> Operand:
         found = self._known.get(expr.uid)
         if found is None:
-            found = self._known[expr.uid] = self._compile(expr)
+            try:
+                found = self._known[expr.uid] = self._compile(expr)
+            except OverflowError as error:
+                said = textwrap.shorten(str(expr), 120, placeholder=" ...")
+                raise ModelError(f"{said}: {error}") from error
         return found
 
     def _compile(self, expr: Expr) -> Operand:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from nbio.verify.expr import (
+    TRUE,
     BoolExpr,
     IntExpr,
     IntLike,
     ModelError,
     caller,
     integer,
+    ite,
     select_bool,
     select_int,
 )
@@ -41,6 +43,8 @@ class Index:
         return self.names[value] if self.names else str(value)
 
 
+_FARTHEST: Final = 1 << 62
+
 Over = Index | tuple[Index, ...]
 """What an array is over: one index, or several."""
 
@@ -59,6 +63,8 @@ class Variable:
     over: tuple[Index, ...] = ()
     holds: Index | None = None
     hidden: bool = False
+    enum: str = ""
+    """The name of the enum that its values are members of, if any."""
 
     def cell_name(self, cell: int) -> str:
         """``state[0]``, ``pc[1,0]`` or the bare name of a scalar."""
@@ -77,6 +83,28 @@ class Variable:
         if self.labels is None and self.holds and 0 <= value < self.holds.size:
             return self.holds.show(value)
         return (self.labels or {}).get(value, str(value))
+
+
+def check_variable(v: Variable) -> None:
+    """ModelError for a name, a range or start values that no variable can have."""
+    if "[" in v.name or not v.name:
+        raise ModelError(
+            f"{caller()}: a variable can't be called {v.name!r}: a[0] is the cell of an array"
+        )
+    if v.lo < -_FARTHEST or v.hi > _FARTHEST or v.hi - v.lo >= _FARTHEST:
+        raise ModelError(
+            f"{caller()}: {v.name} has the range {v.lo}..{v.hi}: at most 2^62 values fit, "
+            f"between -2^62 and 2^62"
+        )
+    if v.lo > v.hi:
+        raise ModelError(f"{caller()}: {v.name} has the empty range {v.lo}..{v.hi}")
+    if len(v.init) != v.size:
+        raise ModelError(f"{caller()}: {v.name} has {v.size} cells, got {len(v.init)} start values")
+    for value in (value for choices in v.init for value in choices):
+        if not v.lo <= value <= v.hi:
+            raise ModelError(
+                f"{caller()}: {v.name} starts as {value}, outside its range {v.lo}..{v.hi}"
+            )
 
 
 class _Array:
@@ -101,7 +129,7 @@ class _Array:
             raise ModelError(
                 f"{caller()}: {self.variable.name} takes {len(over)} indices, got {len(keys)}"
             )
-        flat = integer(0)
+        flat, inside = integer(0), TRUE
         for part, index in zip(keys, over, strict=True):
             value = integer(part)
             if value.op == "int" and not 0 <= value.lo < index.size:
@@ -110,7 +138,16 @@ class _Array:
                     f"0..{index.size - 1}"
                 )
             flat = flat * index.size + value
-        return flat
+            if len(over) > 1:
+                inside = inside & within(value, index.size)
+        # An index that leaves its row must not reach into the next one: it is none of the array's.
+        return ite(inside, flat, -1)
+
+
+def within(value: IntExpr, size: int) -> BoolExpr:
+    """That an index is one of ``size`` members; true as it stands, where its range says so."""
+    low = TRUE if value.lo >= 0 else value >= 0
+    return low & (TRUE if value.hi < size else value < size)
 
 
 class IntArray(_Array):
@@ -134,6 +171,23 @@ def first_in(lo: int, hi: int) -> int:
     return min(max(0, lo), hi)
 
 
+def counted(name: str, members: int | Sequence[str] | type[IntEnum]) -> tuple[int, tuple[str, ...]]:
+    """How many members an index has, and their names, if they have any."""
+    names: tuple[str, ...] = ()
+    if isinstance(members, type):
+        names = tuple(m.name for m in sorted(members))
+        if sorted(members) != list(range(len(names))):
+            raise ModelError(f"{caller()}: index {name}: {members.__name__} isn't 0, 1, 2, ...")
+    elif not isinstance(members, int):
+        names = tuple(members)
+        if len(set(names)) != len(names):
+            raise ModelError(f"{caller()}: index {name} has two members of one name: {names}")
+    size = members if isinstance(members, int) else len(names)
+    if size < 1:
+        raise ModelError(f"{caller()}: index {name} needs at least one member, got {size}")
+    return size, names
+
+
 def members_of(kind: type[IntEnum]) -> tuple[int, int, dict[int, str]]:
     """Least and greatest value of an enum, and its members' names."""
     values = sorted(map(int, kind))
@@ -147,6 +201,14 @@ def shape_of(over: Over) -> tuple[tuple[Index, ...], int]:
     for index in indices:
         size *= index.size
     return indices, size
+
+
+def inside(of: Index, members: Sequence[int]) -> list[bool]:
+    """Of each member whether it is one of these; ModelError for one that isn't of the index."""
+    for member in members:
+        if not 0 <= member < of.size:
+            raise ModelError(f"{caller()}: {member} is no member of {of.name}: 0..{of.size - 1}")
+    return [i in members for i in range(of.size)]
 
 
 def starts_of(

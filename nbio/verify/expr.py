@@ -4,11 +4,6 @@ A guard is written in ordinary Python (``(slot.state == OPEN) & ~slot.waiting``)
 of :class:`IntExpr` and :class:`BoolExpr` nodes. Integers, NumPy columns, Z3 terms and emitted
 Python are each one visitor of that tree (``ints``, ``columns``, ``smt``, ``source``).
 
-Running one plain Python expression on all those value kinds was tried and goes wrong silently: ``if
-x == y`` on Z3 terms is False, ``~True`` is -2, uint8 ``0 - 1`` is 255. So a node refuses everything
-by which Python would ask it for a value: ``bool()`` (hence ``if``, ``and``, ``or``, ``not`` and
-``a < b < c``), ``in``, ``len``, iteration, and use as a dictionary key. The error names the line.
-
 Nodes are interned: structurally equal trees are the same object, so that evaluators share common
 subexpressions by ``uid``. Every node carries the interval ``lo..hi`` of the values it can take,
 which decides the column type that computes it exactly.
@@ -18,56 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
-from typing import Final, NoReturn, TypeVar, overload
+from functools import reduce
+from typing import Final, TypeVar, overload
 
 from nbio.verify.mistakes import ModelError as ModelError
 from nbio.verify.mistakes import NoValueError as NoValueError
 from nbio.verify.mistakes import caller as caller
+from nbio.verify.node import Expr as Expr
 
 UNBOUNDED: Final = 1 << 60
 """The ``hi`` of an integer without a declared upper bound (Z3 and emitted code only)."""
-
-
-class Expr:
-    """A node: an operator, its arguments, and the interval of its values. Use the subclasses."""
-
-    __slots__ = ("args", "data", "hi", "lo", "op", "uid")
-    op: str
-    args: tuple[Expr, ...]
-    data: tuple[str | int, ...]
-    lo: int
-    hi: int
-    uid: int
-
-    def _refuse(self, use: str, instead: str) -> NoReturn:
-        raise NoValueError(
-            f"{caller()}: {use} asks the expression {self} for a value, but it is part of a model "
-            f"and has none yet. {instead}"
-        )
-
-    def __bool__(self) -> bool:
-        self._refuse(
-            "a Python if, and, or, not, in, min, max, or a chained comparison",
-            "Use ite(...), &, |, ~, any_of(x == a, x == b), minimum(...), maximum(...), and write "
-            "a < b < c as (a < b) & (b < c).",
-        )
-
-    def __hash__(self) -> int:
-        self._refuse("use as a dictionary key or in a set", "Use its .uid.")
-
-    def __len__(self) -> int:
-        self._refuse("len()", "Use count(...) over an index.")
-
-    def __iter__(self) -> NoReturn:
-        self._refuse("iteration", "Use forall, exists or count over an index.")
-
-    def __contains__(self, item: object) -> bool:
-        self._refuse("`in`", "Use any_of(x == a, x == b, ...).")
-
-    def __repr__(self) -> str:
-        from nbio.verify.source import to_source
-
-        return to_source(self)
 
 
 class IntExpr(Expr):
@@ -313,14 +268,14 @@ def _compare(op: str, a: IntExpr, b: IntExpr) -> BoolExpr:
     return _bool(op, (a, b))
 
 
-def minimum(a: IntLike, b: IntLike) -> IntExpr:
-    """The smaller of two."""
-    return _arith("min", integer(a), integer(b))
+def minimum(first: IntLike, *others: IntLike) -> IntExpr:
+    """The smallest of all."""
+    return reduce(lambda a, b: _arith("min", a, b), map(integer, others), integer(first))
 
 
-def maximum(a: IntLike, b: IntLike) -> IntExpr:
-    """The larger of two."""
-    return _arith("max", integer(a), integer(b))
+def maximum(first: IntLike, *others: IntLike) -> IntExpr:
+    """The largest of all."""
+    return reduce(lambda a, b: _arith("max", a, b), map(integer, others), integer(first))
 
 
 def _connective(op: str, unit: bool, parts: Iterable[BoolLike]) -> BoolExpr:

@@ -45,7 +45,7 @@ def dtype_for(lo: int, hi: int) -> np.dtype[np.signedinteger]:
         info = np.iinfo(kind)
         if info.min <= lo and hi <= info.max:
             return np.dtype(kind)
-    raise OverflowError(f"an expression ranges over {lo}..{hi}, more than 64 bits hold")
+    raise OverflowError(f"it ranges over {lo}..{hi}, more than 64 bits hold")
 
 
 class Packing:

@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from nbio.verify.declared import within
 from nbio.verify.expr import (
     TRUE,
     BoolExpr,
@@ -26,6 +27,7 @@ from nbio.verify.expr import (
     integer,
     ite,
 )
+from nbio.verify.names import check_names, symbols_of
 from nbio.verify.rewriting import rewrite, substitute
 from nbio.verify.spec import Action, Model, Property, Variable, expand
 
@@ -105,33 +107,23 @@ class Program:
         for i, cell in enumerate(self.cells):
             self._first.setdefault(cell.variable.name, i)
         self._memo: dict[int, Expr] = {}
-        self._check_names()
+        self._check_cells()
+        check_names(model)
         self.instances = [i for a in model.actions for i in self._instances(a)]
         self.done = as_bool(self.lower(model.done_when))
         self.starts = as_bool(self.lower(model.starts_where))
         self.constraint = as_bool(self.lower(model.constraint))
 
-    def _check_names(self) -> None:
-        """ModelError, with the place, for a variable or parameter from somewhere else."""
-        model = self.model
-        for p in model.properties:
-            for part in (p.holds, p.then):
-                self._check_leaves(f"{p.place}: {p.kind} {p.name}", part, set())
-        for a in model.actions:
-            own, where = set(self._symbols(a)), f"{a.place}: action {a.name}"
-            self._check_leaves(where, a.guard, own)
-            for update in a.updates:
-                for read in (update.index, update.value, update.when):
-                    if read is not None:
-                        self._check_leaves(where, read, own)
-
-    def _check_leaves(self, where: str, expr: Expr, bound: set[int]) -> None:
-        for node in _leaves(expr):
-            name = str(node.data[0])
-            if node.op == "param" and node.uid not in bound:
-                raise ModelError(f"{where} uses {name}, which is another action's parameter")
-            if node.op in ("var", "select") and name not in self.model.variables:
-                raise ModelError(f"{where}: unknown variable {name}: {self.model.name} has no such")
+    def _check_cells(self) -> None:
+        """ModelError where two cells have one name: they would be taken for each other."""
+        seen: dict[str, Cell] = {}
+        for cell in self.cells:
+            other = seen.setdefault(cell.name, cell)
+            if other is not cell:
+                raise ModelError(
+                    f"{self.model.name}: the variables {other.variable.name} and "
+                    f"{cell.variable.name} both have a cell called {cell.name}"
+                )
 
     # ------------------------------------------------------------------------- lowering
 
@@ -159,22 +151,18 @@ class Program:
             raise ModelError(f"{self.model.name}: unknown array {name}")
         index = as_int(self.lower(node.args[0]))
         first = self._first[name]
+        if index.op == "int":
+            return self.cells[first + min(max(index.lo, 0), size - 1)].node
         cells = [self.cells[first + k].node for k in range(size)]
         if isinstance(node, BoolExpr):
             return _choose_bool(index, [as_bool(c) for c in cells])
         return _choose_int(index, [as_int(c) for c in cells])
 
     def _instances(self, action: Action) -> Iterator[Instance]:
-        symbols = self._symbols(action)
+        symbols = symbols_of(action)
         for values in itertools.product(*(range(i.size) for _, i in action.params)):
             known = {u: integer(v) for u, v in zip(symbols, values, strict=True)}
             yield self._instance(action, values, {u: as_int(e) for u, e in known.items()})
-
-    @staticmethod
-    def _symbols(action: Action) -> list[int]:
-        from nbio.verify.expr import parameter
-
-        return [parameter(n, 0, i.size - 1).uid for n, i in action.params]
 
     def _instance(
         self, action: Action, values: tuple[int, ...], known: dict[int, IntExpr]
@@ -206,9 +194,7 @@ class Program:
     def _index_fits(self, name: str, index: IntExpr | None) -> BoolExpr:
         if index is None:
             return TRUE
-        size = self.model.variables[name].size
-        low = TRUE if index.lo >= 0 else index >= 0
-        return low & (TRUE if index.hi < size else index < size)
+        return within(index, self.model.variables[name].size)
 
     def fairness(self) -> list[Fair]:
         """What the model says of fairness."""
@@ -251,22 +237,6 @@ def _each(instance: Instance) -> tuple[int, ...]:
     return tuple(value for (name, _), value in pairs if name in action.fair_for)
 
 
-def _leaves(expr: Expr) -> Iterator[Expr]:
-    """Variables, array reads, and the parameters that no quantifier binds."""
-    seen: set[tuple[int, frozenset[int]]] = set()
-    stack: list[tuple[Expr, frozenset[int]]] = [(expr, frozenset())]
-    while stack:
-        node, bound = stack.pop()
-        if (node.uid, bound) in seen:
-            continue
-        seen.add((node.uid, bound))
-        if node.op in ("forall", "exists", "count"):
-            bound |= {node.args[0].uid}
-        if node.op in ("var", "select") or (node.op == "param" and node.uid not in bound):
-            yield node
-        stack.extend((a, bound) for a in node.args)
-
-
 def _either(condition: BoolExpr, value: Expr, other: Expr) -> Expr:
     if isinstance(value, BoolExpr):
         return ite(condition, value, as_bool(other))
@@ -275,8 +245,6 @@ def _either(condition: BoolExpr, value: Expr, other: Expr) -> Expr:
 
 def _choose_int(index: IntExpr, cells: list[IntExpr]) -> IntExpr:
     """The cell at ``index``; indices outside read the nearest cell."""
-    if index.op == "int":
-        return cells[min(max(index.lo, 0), len(cells) - 1)]
     last = len(cells) - 1
     low, high = min(max(0, index.lo), last), max(0, min(last, index.hi))
     result = cells[high]
@@ -286,8 +254,6 @@ def _choose_int(index: IntExpr, cells: list[IntExpr]) -> IntExpr:
 
 
 def _choose_bool(index: IntExpr, cells: list[BoolExpr]) -> BoolExpr:
-    if index.op == "int":
-        return cells[min(max(index.lo, 0), len(cells) - 1)]
     if index.lo >= 0 and index.hi < len(cells):
         return any_of(*((index == k) & cells[k] for k in range(index.lo, index.hi + 1)))
     last = len(cells) - 1

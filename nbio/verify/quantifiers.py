@@ -18,6 +18,8 @@ from nbio.verify.expr import (
     boolean,
     integer,
     ite,
+    maximum,
+    minimum,
     parameter,
     quantifier,
 )
@@ -96,6 +98,16 @@ def sum_of(index: Index, body: Callable[[IntExpr], IntLike]) -> IntExpr:
     for member in range(index.size):
         result = result + body(integer(member))
     return result
+
+
+def least_of(index: Index, body: Callable[[IntExpr], IntLike]) -> IntExpr:
+    """The smallest ``body(i)`` over the members of the index."""
+    return minimum(*(body(integer(i)) for i in range(index.size)))
+
+
+def greatest_of(index: Index, body: Callable[[IntExpr], IntLike]) -> IntExpr:
+    """The largest ``body(i)`` over the members of the index."""
+    return maximum(*(body(integer(i)) for i in range(index.size)))
 
 
 def total(parts: Sequence[BoolLike]) -> IntExpr:

@@ -31,7 +31,10 @@ from nbio.verify.declared import (
     IntArray,
     Over,
     Variable,
+    check_variable,
+    counted,
     first_in,
+    inside,
     members_of,
     shape_of,
     starts_of,
@@ -91,18 +94,7 @@ class Model:
         ``symmetric``: states that differ by a renaming of its members are counted as one, where
         the model is shown to treat them alike.
         """
-        names: tuple[str, ...] = ()
-        if isinstance(members, type):
-            names = tuple(m.name for m in sorted(members))
-            if sorted(members) != list(range(len(names))):
-                raise ModelError(f"{caller()}: index {name}: {members.__name__} isn't 0, 1, 2, ...")
-        elif not isinstance(members, int):
-            names = tuple(members)
-            if len(set(names)) != len(names):
-                raise ModelError(f"{caller()}: index {name} has two members of one name: {names}")
-        size = members if isinstance(members, int) else len(names)
-        if size < 1:
-            raise ModelError(f"{caller()}: index {name} needs at least one member, got {size}")
+        size, names = counted(name, members)
         return Index(name, size, symmetric, names)
 
     def subsets(self, of: Index) -> Index:
@@ -120,17 +112,7 @@ class Model:
     def _declare(self, v: Variable) -> Variable:
         if v.name in self.variables:
             raise ModelError(f"{caller()}: variable {v.name} is declared twice")
-        if v.lo > v.hi:
-            raise ModelError(f"{caller()}: {v.name} has the empty range {v.lo}..{v.hi}")
-        if len(v.init) != v.size:
-            raise ModelError(
-                f"{caller()}: {v.name} has {v.size} cells, got {len(v.init)} start values"
-            )
-        for value in (value for choices in v.init for value in choices):
-            if not v.lo <= value <= v.hi:
-                raise ModelError(
-                    f"{caller()}: {v.name} starts as {value}, outside its range {v.lo}..{v.hi}"
-                )
+        check_variable(v)
         self.variables[v.name] = v
         return v
 
@@ -159,7 +141,8 @@ class Model:
         """A variable over the members of an IntEnum."""
         lo, hi, labels = members_of(kind)
         first = tuple(map(int, choices)) or (int(init),)
-        self._declare(Variable(name, 1, lo, hi, (first,), truth=False, labels=labels))
+        v = Variable(name, 1, lo, hi, (first,), truth=False, labels=labels, enum=kind.__name__)
+        self._declare(v)
         return int_var(name, lo, hi)
 
     def boolean(self, name: str, init: bool = False, *, choices: Sequence[bool] = ()) -> BoolExpr:
@@ -204,7 +187,8 @@ class Model:
         """An array over the members of an IntEnum."""
         (indices, size), (lo, hi, labels) = shape_of(over), members_of(kind)
         first = starts_of(init, choices, size)
-        return IntArray(self._declare(Variable(name, size, lo, hi, first, False, labels, indices)))
+        v = Variable(name, size, lo, hi, first, False, labels, indices, enum=kind.__name__)
+        return IntArray(self._declare(v))
 
     def booleans(
         self,
@@ -219,16 +203,27 @@ class Model:
         first = starts_of(init, choices, size)
         return BoolArray(self._declare(Variable(name, size, 0, 1, first, True, over=indices)))
 
-    def set(self, name: str, of: Index, *, choices: Sequence[bool] = ()) -> SetOf:
-        """A set of members of an index, at first empty; ``choices``: whether each may be in it."""
-        return SetOf(self.booleans(name, of, choices=choices), (), of)
+    def set(
+        self, name: str, of: Index, init: Sequence[int] = (), *, choices: Sequence[bool] = ()
+    ) -> SetOf:
+        """A set of members of an index, at first of those in ``init``.
+
+        ``choices``: whether each of all may be in it at first.
+        """
+        return SetOf(self.booleans(name, of, inside(of, init), choices=choices), (), of)
 
     def sets(
-        self, name: str, over: Over, of: Index, *, choices: Sequence[bool] = ()
+        self,
+        name: str,
+        over: Over,
+        of: Index,
+        init: Sequence[int] = (),
+        *,
+        choices: Sequence[bool] = (),
     ) -> ArrayOf[SetOf]:
-        """A set for each member of an index (or of several)."""
-        indices, _ = shape_of(over)
-        cells = self.booleans(name, (*indices, of), choices=choices)
+        """A set for each member of an index (or of several), at first all alike."""
+        indices, size = shape_of(over)
+        cells = self.booleans(name, (*indices, of), inside(of, init) * size, choices=choices)
         return ArrayOf(name, len(indices), lambda keys: SetOf(cells, keys, of))
 
     def bag(self, name: str, of: Index, most: int) -> Bag:
@@ -353,6 +348,11 @@ class Model:
             raise ModelError(f"{caller()}: property {name} is declared twice")
         if not because:
             raise ModelError(f"{caller()}: property {name} needs a reason (because=...)")
+        if name == "deadlock" or name.startswith("sometimes "):
+            raise ModelError(
+                f"{caller()}: a property can't be called {name!r}: reports know another by that "
+                f"name"
+            )
         self.properties.append(
             Property(name, kind, boolean(holds), because, caller(), boolean(then))
         )

@@ -83,12 +83,16 @@ class Step:
         self._once(to, "push")
         self.set(to[to.size], member, when)
 
-    def pop(self, of: Queue, when: BoolLike = True) -> None:
-        """The oldest (``of.head``) is gone; nothing happens to an empty queue."""
+    def pop(self, of: Queue, when: BoolLike = True, *, at: IntLike = 0) -> None:
+        """The oldest (``of.head``), or the one in place ``at``, is gone; the rest moves up.
+
+        Nothing happens to an empty queue, or where nobody is in that place.
+        """
         self._once(of, "pop")
-        for k in range(of.most - 1):
-            self.set(of[k], of[k + 1], when)
-        self.set(of[of.most - 1], of.of.size, when)
+        last, place = of.most - 1, integer(at)
+        for k in range(last):
+            self.set(of[k], of[k + 1], boolean(when) & (place <= k))
+        self.set(of[last], of.of.size, boolean(when) & (place <= last))
 
     def _once(self, queue: Queue, what: str) -> None:
         key = str(queue[0])

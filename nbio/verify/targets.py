@@ -23,7 +23,7 @@ from nbio.verify.spec import Model
 
 Constants = Mapping[str, int]
 _HERE: Final = str(Path(__file__).parent)
-_IMPORTS: Final = str(Path(importlib.__file__).parent)
+_LIBRARY: Final = str(Path(importlib.__file__).parent.parent)
 
 
 class TargetError(Exception):
@@ -211,8 +211,8 @@ def blame(source: str, error: BaseException) -> str:
     kind = type(error).__name__
     if isinstance(error, SyntaxError):
         return f"{error.filename}:{error.lineno}: {kind}: {error.msg}"
-    place = source
-    for frame in traceback.extract_tb(error.__traceback__):
-        if not frame.filename.startswith((_HERE, _IMPORTS, "<frozen")):
-            place = f"{frame.filename}:{frame.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    # The library raises what the model asked for: the line that asked is the author's.
+    own = [f for f in frames if not f.filename.startswith((_HERE, _LIBRARY, "<frozen"))]
+    place = f"{own[-1].filename}:{own[-1].lineno}" if own else source
     return f"{place}: {kind}: {said}" if said else f"{place}: {kind}"

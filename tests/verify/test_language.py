@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from enum import IntEnum
-from operator import setitem
 
 import pytest
 
 from nbio.verify import (
-    BoolExpr,
     IntArray,
     IntExpr,
     Model,
@@ -19,14 +16,18 @@ from nbio.verify import (
     Step,
     Verdict,
     check,
+    count,
     exists,
     forall,
+    greatest_of,
     implies,
+    least_of,
+    maximum,
     member,
+    minimum,
     render,
     sum_of,
 )
-from nbio.verify.expr import parameter
 
 
 class Who(IntEnum):
@@ -113,9 +114,9 @@ def test_what_lies_outside_is_judged_but_not_kept() -> None:
     assert (below.verdict, below.depth) == (Verdict.REFUTED, 5)
     assert [s.state for s in below.trace] == [(n,) for n in range(6)]
     assert report.warnings == (
-        "1 steps led out of n <= 4 (enough is seen): every verdict holds within it only",
+        "1 steps led out of within (enough is seen: n <= 4): every verdict holds inside it only",
     )
-    assert "verdict holds within it only" in render(report)
+    assert "verdict holds inside it only" in render(report)
 
 
 def test_a_step_that_is_cut_off_is_no_deadlock_and_leaves_leads_to_unknown() -> None:
@@ -183,6 +184,24 @@ def test_sums() -> None:
     assert check(m).verdict is Verdict.CONFIRMED
 
 
+def test_the_least_and_the_greatest() -> None:
+    m = Model("m")
+    i = m.index("i", 3)
+    a = m.integers("a", i, 0, 2, choices=range(3))
+    many = [count(i, lambda k, v=v: a[k] == v) for v in range(3)]  # type: ignore[misc]
+    top, low = greatest_of(i, lambda k: a[k]), least_of(i, lambda k: a[k])
+    m.always("greatest", (top == 2) == (many[2] > 0), because="of all members")
+    m.always("least", (low == 0) == (many[0] > 0), because="of all members")
+    m.always("written out", (maximum(a[0], a[1], a[2]) == top) & (minimum(*a_of(a)) == low), "same")
+    m.always("of one", maximum(a[0]) == a[0], because="nothing to compare with")
+    m.done(True)
+    assert check(m).verdict is Verdict.CONFIRMED
+
+
+def a_of(a: IntArray) -> list[IntExpr]:
+    return [a[k] for k in range(3)]
+
+
 # -------------------------------------------------------------- sets, bags, queues, subsets
 
 
@@ -214,6 +233,16 @@ def test_sets() -> None:
     # Two sets, one in the other, but not both empty after a start: counted by hand per size.
     assert check(m, symmetry=False).found.states == 3**3
     assert report.found.states == 10
+
+
+def test_a_set_may_begin_with_members() -> None:
+    m = Model("m")
+    who = m.index("who", Who)
+    one, each = m.set("one", who, [Who.BEN]), m.sets("each", who, who, [Who.ANN])
+    m.always("one", one[Who.BEN] & ~one[Who.ANN], because="it began so")
+    m.always("each", forall(who, lambda p: each[p][0] & ~each[p][1]), because="all alike")
+    m.done(True)
+    assert check(m).verdict is Verdict.CONFIRMED
 
 
 def test_a_set_for_each_member_and_subsets_as_parameters() -> None:
@@ -295,6 +324,32 @@ def test_queues() -> None:
     assert report.verdict is whole.verdict is Verdict.CONFIRMED
 
 
+def test_a_place_in_the_middle_of_a_queue_is_lost() -> None:
+    m = Model("lossy")
+    who = m.index("who", 3)
+    line, lost = m.queue("line", who, most=3), m.integer("lost", 0, 3)
+    place = m.index("place", 3)
+
+    @m.action(p=who)
+    def come(do: Step, p: IntExpr) -> None:
+        do.when(line.size == p)
+        do.push(line, p)
+
+    @m.action(k=place)
+    def lose(do: Step, k: IntExpr) -> None:
+        do.when(lost == 0, line[2] != 3)
+        do.pop(line, at=k)
+        do.set(lost, k + 1)
+
+    left = {1: (1, 2), 2: (0, 2), 3: (0, 1)}
+    for k, (first, second) in left.items():
+        both = (line[0] == first) & (line[1] == second)
+        m.always(f"without {k - 1}", implies((lost == k) & (line.size == 2), both), because="order")
+    m.always("nobody there", implies(lost > 0, ~line.is_empty), because="only one is lost")
+    m.done(True)
+    assert check(m).verdict is Verdict.CONFIRMED
+
+
 def test_a_full_queue_is_an_error_that_names_the_state() -> None:
     m = Model("full")
     q = m.queue("q", m.index("k", 2), most=2)
@@ -319,131 +374,13 @@ def test_push_and_pop_of_one_queue_are_two_actions() -> None:
         m.add_action("both", both, {})
 
 
-# ------------------------------------------------------------------------ what says nothing
-
-
-def vacuous(claim: Callable[[Model, IntExpr], None]) -> tuple[str, ...]:
-    m = Model("vacuous")
-    n = m.integer("n", 0, 3)
-
-    @m.action()
-    def up(do: Step) -> None:
-        do.when(n < 2)
-        do.set(n, n + 1)
-
-    m.done(n == 2)
-    claim(m, n)
-    return check(m).warnings
-
-
-@pytest.mark.parametrize(
-    ("claim", "said"),
-    [
-        (lambda m, n: m.always("p", 1 + 1 == 2, because="x"), "always p is about no variable"),
-        (
-            lambda m, n: m.always("p", implies(n == 3, n == 0), because="x"),
-            "always p says nothing: its premise is met in no reachable state",
-        ),
-        (
-            lambda m, n: m.always(
-                "p", forall(m.index("i", 2), lambda i: implies(n == i + 3, n == 0)), because="x"
-            ),
-            "always p says nothing",
-        ),
-        (lambda m, n: m.leads_to("p", n == 3, n == 2, because="x"), "leads_to p says nothing"),
-        (lambda m, n: m.always("p", implies(n == 2, n >= 1), because="x"), ""),
-        (lambda m, n: m.leads_to("p", n == 2, n >= 1, because="x"), ""),
-    ],
-)
-def test_a_property_over_nothing_is_a_warning_that_names_the_place(
-    claim: Callable[[Model, IntExpr], None], said: str
-) -> None:
-    warnings = vacuous(claim)
-    assert len(warnings) == bool(said)
-    if said:
-        assert said in warnings[0]
-        assert warnings[0].startswith(__file__)
-
-
 def test_workers_tell_the_same_warnings() -> None:
     m = channels()
     m.always("nothing", True, because="about no variable")
     assert check(m, workers=2, symmetry=False).warnings == check(m, symmetry=False).warnings
 
 
-@pytest.mark.parametrize(
-    ("declare", "said"),
-    [
-        (lambda m: m.integer("n", 3, 2), "n has the empty range 3..2"),
-        (lambda m: m.integer("n", 0, 2, 7), "n starts as 7, outside its range 0..2"),
-        (lambda m: m.integers("a", m.index("i", 2), 0, 1, [0]), "a has 2 cells, got 1 start"),
-        (lambda m: m.subsets(m.index("i", 20)), "i has 2^20 subsets"),
-        (lambda m: m.index("i", 0), "index i needs at least one member, got 0"),
-        (lambda m: m.within(True, because=""), "within needs a reason"),
-        (lambda m: m.leads_to("p", True, True, because=""), "property p needs a reason"),
-        (lambda m: (m.boolean("b"), m.boolean("b")), "variable b is declared twice"),
-    ],
-)
-def test_a_mistaken_declaration_names_the_line(
-    declare: Callable[[Model], object], said: str
-) -> None:
-    with pytest.raises(ModelError) as error:
-        declare(Model("m"))
-    assert said in str(error.value)
-    assert str(error.value).startswith(__file__)
-
-
-def stranger() -> IntExpr:
-    return Model("other").integer("strange", 0, 3)
-
-
-def mistaken(say: Callable[[Model, IntArray, BoolExpr], object]) -> None:
-    m = Model("m")
-    at, flag = m.integers("at", m.index("p", 2), 0, 3), m.boolean("flag")
-    say(m, at, flag)
-    check(m)
-
-
-@pytest.mark.parametrize(
-    ("say", "said"),
-    [
-        (
-            lambda m, at, flag: m.always("x", stranger() == 0, because="y"),
-            "always x: unknown variable strange: m has no such",
-        ),
-        (
-            lambda m, at, flag: m.add_action("go", lambda do: do.when(stranger() == 0), {}),
-            "action go: unknown variable strange",
-        ),
-        (
-            lambda m, at, flag: m.add_action("go", lambda do: do.set(at[0], stranger()), {}),
-            "action go: unknown variable strange",
-        ),
-        (
-            lambda m, at, flag: m.always("x", at[parameter("q", 0, 1)] == 0, because="y"),
-            "always x uses q, which is another action's parameter",
-        ),
-        (lambda m, at, flag: m.always("x", at[0] == 0 & flag, because="y"), "write (a == b) & c"),
-        (lambda m, at, flag: m.always("x", at == 0, because="y"), "at is an array: say which cell"),
-        (
-            lambda m, at, flag: m.add_action("go", lambda do: setitem(at, 0, 1), {}),
-            "at[i] = ... changes no state: do.set(at[i], ...)",
-        ),
-        (
-            lambda m, at, flag: m.add_action("go", lambda do: None, {}, say="{q} goes"),
-            "action go says '{q} goes', but it can only name no parameter",
-        ),
-        (lambda m, at, flag: m.action(mistaken), "write @m.action(), with brackets"),
-        (lambda m, at, flag: max(at[0], at[1]), "minimum(...), maximum(...)"),
-    ],
-)
-def test_a_mistaken_expression_names_the_line(
-    say: Callable[[Model, IntArray, BoolExpr], object], said: str
-) -> None:
-    with pytest.raises(ModelError) as error:
-        mistaken(say)
-    assert said in str(error.value)
-    assert str(error.value).startswith(__file__)
+# ------------------------------------------------------------------------------ stories
 
 
 def test_a_story_tells_the_initial_state_where_there_are_several() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import resource
 import signal
@@ -15,10 +14,8 @@ import pytest
 
 from nbio.verify import Model, Verdict, rerun
 from nbio.verify.cli import _bytes, main
-from nbio.verify.engine import Progress
 from nbio.verify.simulate import simulate
 from nbio.verify.targets import Target
-from nbio.verify.watch import Watch
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNTER = """
@@ -299,49 +296,6 @@ def test_interrupted(elsewhere: Path) -> None:
         r"nbio.verify: interrupted: UNKNOWN; [\d,]+ states were seen, to depth \d+", last
     )
     assert not list(elsewhere.glob("*report*"))
-
-
-# ---------------------------------------------------------------------------- progress
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def far(states: int) -> Progress:
-    return Progress(states, 2 * states, 7, 12, 2.0, 3_000_000)
-
-
-def test_plain_lines_come_at_most_once_a_second() -> None:
-    out, now = io.StringIO(), [0.0]
-    with Watch(True, out, lambda: now[0]) as watch:
-        for n in range(25):
-            now[0] = n / 10
-            watch(far(n * 1_000_000))
-    lines = out.getvalue().splitlines()
-    assert [line.split()[0] for line in lines] == ["0", "10,000,000", "20,000,000"]
-    assert lines[1] == "10,000,000 states, 5.00 M/s, depth 7, frontier 12, 3 MB, 2 s"
-    assert watch.covered() == "24,000,000 states were seen, to depth 7"
-
-
-def test_on_a_terminal_rich_shows_it() -> None:
-    out = Terminal()
-    with Watch(True, out) as watch:
-        watch(far(5_000))
-    assert "\x1b[" in out.getvalue()
-    silent = Terminal()
-    with Watch(False, silent) as watch:
-        watch(far(1))
-    assert silent.getvalue() == ""
-
-
-def test_without_rich_a_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "rich.console", None)
-    out = Terminal()
-    with Watch(True, out) as watch:
-        watch(far(5_000))
-    assert out.getvalue().startswith("5,000 states")
 
 
 # ----------------------------------------------------------------- simulate and graph
