@@ -50,15 +50,15 @@ def never_equal(expr: Expr, model: Model) -> Iterator[str]:
 
 
 def _check_indices(model: Model) -> None:
-    """ModelError for two index types of one name: a symmetry would rename them as one."""
+    """ModelError for two index types of one name where a symmetry would rename them as one."""
     known: dict[str, Index] = {}
     used = [i for v in model.variables.values() for i in (*v.over, v.holds) if i is not None]
     for index in (*used, *(i for a in model.actions for _, i in a.params)):
         before = known.setdefault(index.name, index)
-        if before != index:
+        if before != index and (before.symmetric or index.symmetric):
             raise ModelError(
                 f"{model.name}: two index types are called {index.name}, of {before.size} and of "
-                f"{index.size} members: give one of them another name"
+                f"{index.size} members, and one is symmetric: give one of them another name"
             )
 
 

@@ -276,7 +276,7 @@ def test_cells_of_one_name_are_told() -> None:
 def test_two_index_types_of_one_name_are_refused() -> None:
     m = Model("m")
     m.booleans("a", m.index("p", 2))
-    m.booleans("b", m.index("p", 3))
+    m.booleans("b", m.index("p", 3, symmetric=True))
     with pytest.raises(ModelError, match="two index types are called p, of 2 and of 3 members"):
         check(m)
 
