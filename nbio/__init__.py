@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     )
     from nbio.files import File
     from nbio.headers import Headers
+    from nbio.inlining import inline
     from nbio.lifespan import StartupFailed
     from nbio.loading import AppError
     from nbio.native import Request, Response
@@ -72,6 +73,7 @@ _HOMES = {
     "ResponseError": "errors",
     "Server": "server",
     "StartupFailed": "lifespan",
+    "inline": "inlining",
     "run": "process",
 }
 
@@ -103,6 +105,7 @@ __all__ = [
     "Server",
     "StartupFailed",
     "compiled",
+    "inline",
     "run",
 ]
 

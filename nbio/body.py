@@ -128,9 +128,10 @@ class BodyReader(Handle):
         """As `read`, for worker threads; `timeout` in seconds is for the whole call.
 
         Raises what `read` raises; TimeoutError, after which what had been read of a read to
-        the end is lost; and BlockingCallError on a thread that runs an event loop.
+        the end is lost; and BlockingCallError on a thread that runs an event loop, unless the
+        whole body is here.
         """
-        if asyncio._get_running_loop() is not None:
+        if asyncio._get_running_loop() is not None and not self._slot.ended:
             raise BlockingCallError(
                 f"read_blocking of the body of {self._request!r} would stop the event loop "
                 "that runs in this thread: use `await body.read()`"

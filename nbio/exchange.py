@@ -6,8 +6,9 @@ is the small `Wire` below, so an exchange can be tested without a socket.
 
 import asyncio
 import logging
+import sys
 from collections.abc import Awaitable, Iterable
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeAlias
 
 from nbio.body import BodyReader
 from nbio.errors import ClientDisconnected, ResponseError
@@ -25,6 +26,9 @@ EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\n"
 JOIN = 32768
 """Bodies up to this many bytes are copied behind their head, to make one write."""
 
+
+EAGER_TASKS: Final = sys.version_info >= (3, 12)
+"""Whether a task can make its first step where it is made."""
 
 Address: TypeAlias = tuple[str, int | None]
 
@@ -104,6 +108,11 @@ class Wire(Protocol):
 class Exchange:
     """A request under way. Subclasses say how the application is called."""
 
+    begins_at_once: ClassVar[bool] = EAGER_TASKS
+    """Whether `begin` has run the application as far as it goes without waiting."""
+    wants_whole: ClassVar[bool] = False
+    """Whether it is begun only when its body has wholly arrived, and is refused if that is long."""
+
     __slots__ = (
         "_gone",
         "body",
@@ -130,6 +139,10 @@ class Exchange:
         self.disconnected = False
         self.task: asyncio.Task[None] | None = None
         self._gone: asyncio.Event | None = None
+
+    def begin(self, hub: "Hub") -> None:
+        """Run, in a task of its own."""
+        self.task = hub.start_task(self.run())
 
     async def run(self) -> None:
         """Call the application, and see the request to its end whatever that does."""

@@ -14,7 +14,7 @@ from nbio.blocks import BlockPool
 from nbio.body import BodyReader
 from nbio.config import Config
 from nbio.errors import PoolExhausted
-from nbio.exchange import Exchange, Peer, Wire
+from nbio.exchange import EAGER_TASKS, Exchange, Peer, Wire
 from nbio.heads import HeadParser, RequestHead
 from nbio.pool import BodyPool
 from nbio.recording import Recorder
@@ -25,6 +25,9 @@ NEVER = float("inf")
 CANCEL_TIMEOUT = 1.0
 """Seconds that cancelled requests have, to clean up."""
 
+
+AT_ONCE = 256
+"""So many requests are begun, and if they don't wait answered, before the loop looks around."""
 
 ARRIVAL = 1.0
 """Seconds that TLS handshakes under way have at shutdown."""
@@ -105,6 +108,8 @@ class Hub:
         # Connections whose TLS handshake isn't over, and when it is over at the latest.
         self.arriving: dict[asyncio.BaseProtocol, float] = {}
         self.running: set[Exchange] = set()
+        # Those that will begin when the loop has read all that has arrived.
+        self._ready: list[Exchange] = []
         # Requests whose application has so much time, with when that is over; in that order.
         self.patience = config.app_timeout
         self.overdue: dict[Exchange, float] = {}
@@ -194,22 +199,61 @@ class Hub:
         self.connections.discard(connection)
         self._check_empty()
 
-    def start_eagerly(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
-        """Make a task of it that has begun already; a real one, as `current_task` sees it.
+    def begin(self, exchange: Exchange) -> None:
+        """Begin an exchange soon, outside of every task.
 
-        Not within another task. A loop with a task factory of its own has its say. None when
-        the coroutine's end is to be the loop's too.
+        Those that begin at once do so when the loop has read from all sockets that it found
+        readable, so that their responses go out one soon after the other: clients that get
+        them as they read are still awake for the next. Waking one up for each response cost
+        more than eager tasks save (docs/performance.md).
+        """
+        if self.patience:
+            self.overdue[exchange] = self.now + self.patience
+        self.running.add(exchange)
+        if not exchange.begins_at_once:
+            # Its task has to wait for the loop's next turn anyway.
+            exchange.begin(self)
+            return
+        ready = self._ready
+        if not ready:
+            self.loop.call_soon(self._begin_ready)
+        ready.append(exchange)
+
+    def _begin_ready(self) -> None:
+        ready = self._ready
+        count = 0
+        try:
+            # It grows meanwhile: by the requests behind those that are answered at once.
+            for exchange in ready:
+                count += 1
+                exchange.begin(self)
+                if count == AT_ONCE:
+                    break
+        finally:
+            del ready[:count]
+            if ready:
+                # What has been received since gets its turn before them.
+                self.loop.call_soon(self._begin_ready)
+
+    def start_task(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None] | None":
+        """Make a task of it, in the context of requests, and begin it if Python can do that.
+
+        A real task either way, as `current_task` sees it. A loop with a task factory of its own
+        has its say. None when the coroutine's end is to be the loop's too.
         """
         loop = self.loop
         context = self.context.copy()
-        if sys.version_info < (3, 12) or loop.get_task_factory() is not None:
+        if not EAGER_TASKS or loop.get_task_factory() is not None:
             return loop.create_task(coroutine, context=context)
         try:
-            return asyncio.Task(coroutine, loop=loop, context=context, eager_start=True)
+            return begun_task(coroutine, loop, context)
         except (SystemExit, KeyboardInterrupt) as error:
-            # Out of the loop, as from any task's step; not into the transport that called us.
-            loop.call_soon(again, error)
+            self.end_loop(error)
             return None
+
+    def end_loop(self, error: BaseException) -> None:
+        """Have it come out of the loop, as from any task's step; not into whoever called us."""
+        self.loop.call_soon(again, error)
 
     def ended(self, exchange: Exchange) -> None:
         """Nothing of the application's runs for this exchange any more."""
@@ -260,6 +304,27 @@ class Hub:
         for exchange in late:
             del self.overdue[exchange]
             exchange.timed_out()
+
+
+if sys.version_info >= (3, 12):
+
+    def begun_task(
+        coroutine: Coroutine[Any, Any, None],
+        loop: asyncio.AbstractEventLoop,
+        context: contextvars.Context,
+    ) -> asyncio.Task[None]:
+        """A task whose first step has been made."""
+        return asyncio.Task(coroutine, loop=loop, context=context, eager_start=True)
+
+else:
+
+    def begun_task(
+        coroutine: Coroutine[Any, Any, None],
+        loop: asyncio.AbstractEventLoop,
+        context: contextvars.Context,
+    ) -> asyncio.Task[None]:
+        """A task; its first step has to wait for the loop's next turn."""
+        return loop.create_task(coroutine, context=context)
 
 
 def again(error: BaseException) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from nbio.asgi import AsgiSite
 from nbio.config import Config, Interface
 from nbio.errors import NbioError
+from nbio.inlining import InlineHandler, InlineSite
 from nbio.native import NativeSite
 from nbio.wsgi import WsgiSite
 
@@ -69,6 +70,8 @@ def site_for(app: Any, config: Config) -> AsgiSite | NativeSite | WsgiSite:
         site = WsgiSite(app, config.root_path, config.threads, config.workers)
         site.base["wsgi.multiprocess"] = config.workers > 1
         return site
+    if isinstance(app, InlineHandler):
+        return InlineSite(app, config.threads)
     return NativeSite(app, config.threads)
 
 

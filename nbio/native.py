@@ -121,18 +121,12 @@ class Request:
         return f"<Request {self.method} {self.path}>"
 
 
-ResponseBody: TypeAlias = (
-    bytes
-    | bytearray
-    | memoryview
-    | str
-    | File
-    | AsyncIterable[bytes]
-    | AsyncIterable[Piece]
-    | Iterable[bytes]
-    | Iterable[Piece]
-    | None
+SlowBody: TypeAlias = (
+    File | AsyncIterable[bytes] | AsyncIterable[Piece] | Iterable[bytes] | Iterable[Piece]
 )
+"""Bodies that aren't here as bytes."""
+
+ResponseBody: TypeAlias = bytes | bytearray | memoryview | str | SlowBody | None
 """What a response's body may be."""
 
 
@@ -316,8 +310,16 @@ class NativeExchange(Exchange):
         super().close()
 
     async def call(self) -> None:
-        site = self._site
-        response = await site.handler(Request(self))
+        response = await self._site.handler(Request(self))
+        slow = self.answer(response)
+        if slow is not None:
+            await self.answer_slowly(response, slow)
+
+    def answer(self, response: Response) -> SlowBody | None:
+        """Send a response, unless it has a body that takes its time: that is returned.
+
+        Raises ResponseError for what is no response, and ClientDisconnected.
+        """
         if not isinstance(response, Response):
             raise ResponseError(
                 f"the handler returned {type(response).__name__}, not nbio.Response"
@@ -327,19 +329,27 @@ class NativeExchange(Exchange):
         body = response.body
         if isinstance(body, str):
             body = body.encode()
+        elif isinstance(body, bytearray | memoryview):
+            body = bytes(body)
+        elif body is not None and not isinstance(body, bytes):
+            return body
+        self.send_all(response.status, response.encoded_headers(), body or b"")
+        return None
+
+    async def answer_slowly(self, response: Response, body: SlowBody) -> None:
+        """Send a response whose body is a file or a stream.
+
+        Raises ResponseError for a File that was sent before, and ClientDisconnected.
+        """
         headers = response.encoded_headers()
-        if body is None or isinstance(body, bytes):
-            self.send_all(response.status, headers, body or b"")
-        elif isinstance(body, FilePart):
+        if isinstance(body, FilePart):
             if body.fd < 0:
                 raise ResponseError("a File is sent once; open it again for another response")
             await self.send_file(response.status, headers, body)
-        elif isinstance(body, bytearray | memoryview):
-            self.send_all(response.status, headers, bytes(body))
         elif isinstance(body, AsyncIterable):
             await self._stream(response, headers, body)
         else:
-            await self._stream(response, headers, from_thread(body, site.workers))
+            await self._stream(response, headers, from_thread(body, self._site.workers))
 
     async def _stream(
         self, response: Response, headers: RawHeaders, body: AsyncIterable[Piece]

@@ -26,18 +26,11 @@ FIRST_REQUEST: Final = 1.0
 
 NOBODY: Final = Peer(None, None)
 
-EAGER: Final[bool] = False
-"""Whether tasks begin before the loop's next turn, as they can from Python 3.12 on.
-
-Measured on 3.13, they shouldn't: a task costs less then, but 64 connections got 33,000 responses
-a second where they get 42,000 from tasks that wait for their turn (docs/performance.md).
-"""
-
 
 class Connection(Ending):
     """One connection of a client."""
 
-    __slots__ = ("_filling", "_fresh", "_head_begun", "_peer")
+    __slots__ = ("_awaited", "_filling", "_fresh", "_head_begun", "_peer")
 
     def __init__(self, hub: Hub) -> None:
         super().__init__(hub)
@@ -47,6 +40,8 @@ class Connection(Ending):
         self._fresh = True
         # Whether the last get_buffer lent the spare block.
         self._filling = False
+        # Whether the exchange has not begun, since it wants its body to be here.
+        self._awaited = False
 
     # Called by the loop.
 
@@ -81,7 +76,7 @@ class Connection(Ending):
         self._wake_writers()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        if self.body is not None and not self._lingering:
+        if self.body is not None and not self._lingering and not self._awaited:
             missing = self._receiver.direct
             if missing >= DIRECT:
                 block = self._hub.take_spare()
@@ -108,7 +103,7 @@ class Connection(Ending):
             self._refuse_body(error)
             return
         if receiver.state == HEAD:
-            self._next_request(EAGER)
+            self._next_request()
         else:
             self._received(pause)
 
@@ -125,12 +120,8 @@ class Connection(Ending):
 
     # Receiving.
 
-    def _next_request(self, eager: bool = False) -> None:
-        """Start the next request, if its head is here. The receiver is at a head.
-
-        Its task begins at once where that is `eager`, else on the loop's next turn: within
-        another task, so that a thousand pipelined requests don't nest a thousand deep.
-        """
+    def _next_request(self) -> None:
+        """Start the next request, if its head is here. The receiver is at a head."""
         hub = self._hub
         receiver = self._receiver
         try:
@@ -151,16 +142,12 @@ class Connection(Ending):
                 return
         exchange = hub.site.exchange(self, head, body, self._peer)
         self.exchange = exchange
-        if body is not None and not self._start_body(body):
-            return
-        if hub.patience:
-            hub.overdue[exchange] = hub.now + hub.patience
-        hub.running.add(exchange)
-        # One that can send a 100 must know its task, so it isn't begun before that is known.
-        if eager and not head.expects:
-            exchange.task = hub.start_eagerly(exchange.run())
-        else:
-            exchange.task = hub.loop.create_task(exchange.run(), context=hub.context.copy())
+        if body is not None:
+            if not self._start_body(body):
+                return
+            if exchange.wants_whole and not self._whole(exchange, body):
+                return
+        hub.begin(exchange)
 
     def _await_head(self) -> None:
         """No head yet: answer what was held back, and wait for the rest."""
@@ -205,6 +192,8 @@ class Connection(Ending):
 
     def _received(self, pause: bool) -> None:
         """Bytes of a body, or of later requests, were taken in."""
+        if self._awaited and self.body is not None and self._too_long(self.body.received):
+            return
         if self._receiver.state == COMPLETE:
             if self.body is not None:
                 self._body_complete()
@@ -213,7 +202,8 @@ class Connection(Ending):
             if pipelined > self._hub.config.max_pipelined and self.exchange is not None:
                 self._pause()
             return
-        if pause:
+        # Nobody makes room in one that is awaited.
+        if pause and not self._awaited:
             self._pause()
         body = self.body
         # Nobody may want it any more. A little of it is received to keep the connection.
@@ -221,15 +211,40 @@ class Connection(Ending):
         if unwanted and body is not None and body.dropped > self._hub.config.max_drain:
             self._close()
 
+    def _whole(self, exchange: Exchange, body: BodyReader) -> bool:
+        """Whether all of the body is here; if not, the exchange begins when it is."""
+        if self._too_long(max(exchange.head.length, body.received)):
+            return False
+        if self._receiver.state == COMPLETE:
+            return True
+        self._awaited = True
+        self._hub.running.add(exchange)
+        self._resume()
+        exchange.send_continue()
+        return False
+
+    def _too_long(self, size: int) -> bool:
+        """Refuse a body of so many bytes, if that is more than may be held of one."""
+        config = self._hub.config
+        most = config.high_water * config.block_size
+        if size > most:
+            self._refuse_body(Refusal(413, f"the body is longer than {most} bytes"))
+        return size > most
+
     def _body_complete(self) -> None:
         self.body = None
         self.deadline = NEVER
-        if self.exchange is not None:
+        exchange = self.exchange
+        if exchange is not None:
             # Nobody waits for a 100 (Continue) any more.
-            self.exchange.head.expects = False
+            exchange.head.expects = False
         if self._hub.spare is not None:
             self._hub.loop.call_soon(self._hub.return_spare)
-        if self.exchange is None and not self._lingering:
+        if self._awaited:
+            self._awaited = False
+            if exchange is not None:
+                self._hub.begin(exchange)
+        elif exchange is None and not self._lingering:
             self._advance()
 
     def _resume_body(self) -> None:

@@ -4,17 +4,18 @@ import asyncio
 import contextvars
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from nbio import Request, Response
+from nbio import Request, Response, inline
 from tests.live import Client, get, post, serving
 
 SEEN = contextvars.ContextVar("SEEN", default="nothing")
-REQUESTS = {"get": get(), "post": post(b"body"), "large": post(b"x" * 300_000)}
+REQUESTS = {"get": get(), "post": post(b"body"), "large": post(b"x" * 200_000)}
 
 
 async def judge() -> str:
@@ -50,18 +51,32 @@ async def native(request: Request) -> Response:
     return Response(await judge())
 
 
+@inline
+def streams(request: Request) -> Response:
+    """Has no task itself; what it streams has one."""
+    assert asyncio.current_task() is None
+
+    async def stream() -> AsyncIterator[bytes]:
+        yield (await judge()).encode()
+
+    return Response(stream())
+
+
 async def quick(request: Request) -> Response:
     assert asyncio.current_task() is not None
     return Response(request.path)
 
 
 @pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
-@pytest.mark.parametrize("app", [asgi, native])
+@pytest.mark.parametrize("app", [asgi, native, streams])
 def test_a_handler_runs_in_a_real_task(app: Any, request_: bytes) -> None:
-    with serving(app, lifespan="off") as live:
+    with serving(app, lifespan="off") as live, live.client() as client:
         for _ in range(3):
-            answer = live.ask(request_)
+            answer = client.ask(request_)
             assert (answer.status, answer.body) == (200, b"fine")
+        # And behind one another: the next begins where the one before has ended.
+        client.send(request_ * 2 + get("/", "Connection: close"))
+        assert client.rest().count(b"fine") == 3
 
 
 def test_a_handler_that_is_cancelled_ends_its_own_request_only() -> None:
@@ -90,13 +105,14 @@ EXITS = """
 import sys
 import nbio
 
-async def app(request):
+{how} app(request):
     sys.exit(3)
 """
 
 
-def test_a_handler_that_exits_ends_the_server(tmp_path: Path) -> None:
-    (tmp_path / "exits.py").write_text(EXITS)
+@pytest.mark.parametrize("how", ["async def", "@nbio.inline\ndef"])
+def test_a_handler_that_exits_ends_the_server(how: str, tmp_path: Path) -> None:
+    (tmp_path / "exits.py").write_text(EXITS.format(how=how))
     command = [sys.executable, "-m", "nbio", "--port", "0", "--interface", "native", "exits:app"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None

@@ -1,9 +1,10 @@
-"""What a request costs in nbio's own code: no kernel, no uvloop transport, one connection.
+"""What a request costs in nbio's own code: no kernel, no uvloop transport.
 
     python -m tests.bench.bench_path
 
-CPU microseconds a request, the least of many short rounds: of whole requests on a transport that
-keeps nothing, less a turn of the loop; and of the parts that a GET consists of.
+CPU microseconds a request, the least of many short rounds: of whole requests, 16 of as many
+connections in a turn of the loop, on transports that keep nothing, less an empty turn; and of
+the parts that a GET consists of.
 """
 
 import asyncio
@@ -25,22 +26,23 @@ from tests.bench.clients import REALISTIC
 
 ROUNDS = 60
 LOOPS = 400
+CROWD = 16
 GET = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n\r\n"
 FIELDS = "".join(f"{name}: {value}\r\n" for name, value in REALISTIC).encode()
 POST = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1024\r\n\r\n" + b"x" * 1024
 
 
 class Nowhere:
-    """A transport that takes everything, and counts it."""
+    """A transport that takes everything, and has its writes counted."""
 
-    def __init__(self) -> None:
-        self.writes = 0
+    def __init__(self, bench: "Bench") -> None:
+        self._bench = bench
 
     def __getattr__(self, name: str) -> Callable[..., bool]:
         return lambda *_: False
 
     def write(self, data: bytes) -> None:
-        self.writes += 1
+        self._bench.writes += 1
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return ("127.0.0.1", 1) if name in ("peername", "sockname") else default
@@ -50,7 +52,7 @@ class Nowhere:
 
 
 class Bench:
-    """One connection of a server that runs on the running loop."""
+    """Some connections of a server that runs on the running loop."""
 
     def __init__(self, app: Any) -> None:
         config = Config(lifespan="off")
@@ -58,17 +60,20 @@ class Bench:
         self.hub = Hub(config, self.site, asyncio.get_running_loop())
         self.site.begin(self.hub.pool)
         self.hub.start()
-        nowhere: Any = Nowhere()
-        self.transport = nowhere
-        self.connection = Connection(self.hub)
-        self.connection.connection_made(self.transport)
+        self.writes = 0
+        self.crowd = [Connection(self.hub) for _ in range(CROWD)]
+        for connection in self.crowd:
+            nowhere: Any = Nowhere(self)
+            connection.connection_made(nowhere)
+        self.connection = self.crowd[0]
 
-    async def request(self, data: bytes) -> None:
-        """A request, to its last write."""
-        connection, transport, before = self.connection, self.transport, self.transport.writes
-        connection.get_buffer(65536)[: len(data)] = data
-        connection.buffer_updated(len(data))
-        while transport.writes == before:
+    async def requests(self, asked: list[bytes]) -> None:
+        """A request on each connection, to the last write."""
+        before = self.writes
+        for connection, data in zip(self.crowd, asked, strict=True):
+            connection.get_buffer(65536)[: len(data)] = data
+            connection.buffer_updated(len(data))
+        while self.writes < before + CROWD:
             await asyncio.sleep(0)
 
     def varied(self, number: int) -> bytes:
@@ -136,11 +141,12 @@ async def whole(app: Any, data: bytes | None) -> tuple[float, float]:
     for _ in range(ROUNDS):
         asked = [data or bench.varied(number + at) for at in range(LOOPS)]
         number += LOOPS
+        crowds = [asked[at : at + CROWD] for at in range(0, LOOPS, CROWD)]
         start = time.process_time_ns()
-        for one in asked:
-            await bench.request(one)
+        for one in crowds:
+            await bench.requests(one)
         found.append((time.process_time_ns() - start) / LOOPS / 1000)
-    empty = await turn()
+    empty = await turn() / CROWD
     bench.hub.stop()
     return min(found) - empty, statistics.median(found) - empty
 
@@ -151,10 +157,12 @@ async def main() -> None:
     rows: list[tuple[str, Any, bytes | None]] = [
         ("GET, asgi", asgi.hello, GET),
         ("GET, native", native.hello, GET),
+        ("GET, native inline", native.inline_hello, GET),
         ("GET of 16 fields, asgi", asgi.hello, GET[:-2] + FIELDS + b"\r\n"),
         ("GETs that never repeat, asgi", asgi.hello, None),
         ("POST of 1 KiB, asgi", asgi.read, POST),
         ("POST of 1 KiB, native", native.read, POST),
+        ("POST of 1 KiB, native inline", native.inline_read, POST),
     ]
     for name, app, data in rows:
         least, median = await whole(app, data)

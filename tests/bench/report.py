@@ -43,8 +43,11 @@ def targets(version: tuple[int, ...]) -> Iterator[Target]:
     yield Target("GET 13 B, ASGI / uvicorn", "get", "nbio asgi", "uvicorn", 1.6)
     yield Target("GET 13 B, ASGI / granian asgi", "get", "nbio asgi", "granian asgi", 1.6)
     yield Target("GET 13 B, ASGI / bare", "get", "nbio asgi", "bare", 0.60 if newer else 0.55)
-    yield Target("GET 13 B, native / fastest peer", "get", "nbio native", PEERS, 1.0)
-    yield Target("GET 13 B, native / bare", "get", "nbio native", "bare", 0.80)
+    # The fastest peers' handlers have no task either.
+    yield Target("GET 13 B, native inline / fastest peer", "get", "nbio inline", PEERS, 1.0)
+    yield Target("GET 13 B, native inline / bare", "get", "nbio inline", "bare", 0.80)
+    yield Target("GET 13 B, native in a task / fastest peer", "get", "nbio native", PEERS, 1.0)
+    yield Target("GET 13 B, native in a task / bare", "get", "nbio native", "bare", 0.80)
     yield Target("POST 16 MiB, ASGI / fastest peer", "post-16m", "nbio asgi", ASGI_PEERS, 1.2)
     yield Target(
         "POST 16 MiB, native views / recv_into", "count-16m", "nbio native", "recv_into", 0.85

@@ -45,6 +45,15 @@ SERVERS = (
     # What blocks cost that aren't used again.
     Server("nbio native, fresh blocks", "native", NBIO + " --max-idle-blocks 0", ("count",)),
     Server("nbio asgi", "asgi", NBIO),
+    # What it holds of a body is less than 16 MiB.
+    Server(
+        "nbio inline",
+        "native",
+        NBIO,
+        ("hello", "read"),
+        "inline_",
+        skip=frozenset(["post-16m"]),
+    ),
     Server("nbio sync", "native", NBIO, ("hello", "read", "count"), "sync_"),
     Server("nbio wsgi", "wsgi", NBIO, NO_SOCKETS),
     Server(

@@ -1,6 +1,6 @@
-"""The workloads for nbio's own interface; `sync_` ones run in worker threads."""
+"""The workloads for nbio's own interface; `sync_` ones run in threads, `inline_` ones don't."""
 
-from nbio import Request, Response
+from nbio import Request, Response, inline
 from tests.bench.apps.payload import BIG, HELLO, TEXT
 
 
@@ -43,3 +43,15 @@ def sync_count(request: Request) -> Response:
     while data := request.body.read_blocking(65536):
         size += len(data)
     return Response(str(size))
+
+
+@inline
+def inline_hello(request: Request) -> Response:
+    """A GET of 13 bytes, where it is read."""
+    return Response(HELLO, media_type=TEXT)
+
+
+@inline
+def inline_read(request: Request) -> Response:
+    """Read the body in full, where it has arrived."""
+    return Response(str(len(request.body.read_blocking())))

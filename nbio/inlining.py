@@ -1,0 +1,117 @@
+"""Native handlers that run where the request is read: no task, no thread.
+
+    @nbio.inline
+    def handler(request: nbio.Request) -> nbio.Response: ...
+
+For handlers that answer from memory. While one runs, the loop and all other requests wait.
+"""
+
+import inspect
+from typing import ClassVar, Final
+
+from nbio.body import BodyReader
+from nbio.exchange import Peer, Wire
+from nbio.heads import RequestHead
+from nbio.hub import Hub
+from nbio.native import NativeExchange, NativeSite, Request, Response, SlowBody, SyncHandler
+
+
+class InlineHandler:
+    """What `inline` makes of a handler; it can be called like it."""
+
+    __slots__ = ("handler",)
+
+    def __init__(self, handler: SyncHandler) -> None:
+        self.handler: Final = handler
+
+    def __call__(self, request: Request) -> Response:
+        return self.handler(request)
+
+
+def inline(handler: SyncHandler) -> InlineHandler:
+    """Declare that a plain `def` handler never blocks: it is called on the event loop's thread.
+
+    It is called when the whole body is here, and reads it as in a thread, by
+    `body.read_blocking()` or `iter_body()`, which don't wait then; a longer one than
+    `high_water` blocks hold is answered 413. It can't await, has no current task, and no
+    timeout interrupts it. A response that is a file or a stream is sent as any other's.
+    Raises TypeError for a coroutine function.
+    """
+    if inspect.iscoroutinefunction(handler):
+        raise TypeError(f"{handler!r} can await, so it runs in a task: only a plain def is inline")
+    return InlineHandler(handler)
+
+
+class InlineSite(NativeSite):
+    """An inline handler, and what all its requests need."""
+
+    __slots__ = ("_inline",)
+
+    def __init__(self, handler: InlineHandler, threads: int) -> None:
+        super().__init__(handler, threads)
+        self._inline = handler.handler
+
+    def exchange(
+        self,
+        wire: Wire,
+        head: RequestHead,
+        body: BodyReader | None,
+        peer: Peer,
+    ) -> "InlineExchange":
+        """Make the exchange for a request."""
+        return InlineExchange(self, self._inline, wire, head, body, peer)
+
+
+class InlineExchange(NativeExchange):
+    """A request to an inline handler. Only a response that takes its time has a task."""
+
+    __slots__ = ("_begun", "_handler", "_slow")
+    begins_at_once: ClassVar[bool] = True
+    wants_whole: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        site: InlineSite,
+        handler: SyncHandler,
+        wire: Wire,
+        head: RequestHead,
+        body: BodyReader | None,
+        peer: Peer,
+    ) -> None:
+        super().__init__(site, wire, head, body, peer)
+        self._handler = handler
+        self._begun = False
+        # What is sent by a task.
+        self._slow: tuple[Response, SlowBody] | None = None
+
+    def begin(self, hub: Hub) -> None:
+        # No context variable of one request is seen by another.
+        hub.context.copy().run(self._serve, hub)
+
+    def _serve(self, hub: Hub) -> None:
+        if self.disconnected:
+            # Over already; see `lost`.
+            return
+        self._begun = True
+        try:
+            response = self._handler(Request(self))
+            slow = self.answer(response)
+            if slow is not None:
+                self._slow = (response, slow)
+                self.task = hub.loop.create_task(self.run())
+                return
+        except BaseException as error:
+            self._crashed(error)
+            if not isinstance(error, Exception):
+                hub.end_loop(error)
+        self.close()
+
+    async def call(self) -> None:
+        assert self._slow is not None, "the handler has returned it"
+        await self.answer_slowly(*self._slow)
+
+    def lost(self) -> None:
+        super().lost()
+        if not self._begun:
+            # Nobody else will.
+            self.close()
