@@ -9,7 +9,7 @@ OPTIONS :=
 SOURCES := nbio model proofs tests docs/examples
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check verify verify-full soak peers bench clean emit
+.PHONY: help setup demo test check verify verify-full code-mutants soak peers bench clean emit
 
 help: ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,7 @@ check: $(READY) ## formatting, types, import boundaries, freshness of generated 
 	$(BIN)/python -m model emit --check
 	$(BIN)/python -m model table --check
 	$(BIN)/python -m nbio.reference --check docs
+	@$(BIN)/python -m proofs.code_mutants --check
 
 emit: $(READY) ## renew what is generated: nbio/_lifecycle.py and the tables in the docs
 	$(BIN)/python -m model emit
@@ -45,8 +46,10 @@ emit: $(READY) ## renew what is generated: nbio/_lifecycle.py and the tables in 
 verify: $(READY) ## re-derive every ci claim, proof and mutant; one ledger
 	$(BIN)/python -m proofs
 
-verify-full: $(READY) ## the claims that take long
+verify-full: $(READY) code-mutants ## the claims that take long
 	$(BIN)/python -m model verify --tier full
+
+code-mutants: $(READY) ## break the pool's code 700 times; renews proofs/code_mutants.txt
 	$(BIN)/python -m proofs.code_mutants
 
 soak: $(READY) ## what takes minutes: 20,000 uploads with aborts, 10,000 idle connections

@@ -248,7 +248,7 @@ class Changed(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         if name != self.module:
             return None
         origin = str(ROOT / "nbio" / f"{self.mutant.file}.py")
-        return importlib.util.spec_from_loader(name, self, origin=origin)
+        return importlib.util.spec_from_file_location(name, origin, loader=self)
 
     def get_source(self, fullname: str) -> str:
         """The changed text."""

@@ -1,162 +1,156 @@
 """The code of the pool, broken one place at a time: which of the proofs and tests notices.
 
-A mutant is one change of one line (``proofs/changes.py``). It is run in a process of its own, in
-which the changed source stands for the module before anything imports it; nothing on disk is
-changed. The methods are tried one after the other, cheapest first, until one fails; what it says
-names the property, the call or the step at which the code and the model part.
+A mutant is one change of one line (``proofs/changes.py``), run in processes of its own, in which
+the changed module stands for the real one; nothing on disk is changed. The methods
+(``proofs/noticing.py``) are asked one after the other, cheapest first, until one has something to
+say: it names the property, the contract or the step at which code and model part.
 
-``python -m proofs.code_mutants`` runs all of them (an hour or so) and renews
-``proofs/code_mutants.txt``; a sample of them is part of ``make verify``.
+``python -m proofs.code_mutants`` runs all of them and renews ``proofs/code_mutants.txt``. What is
+known is kept in ``build/``, so that a run that was ended goes on, and only mutants of files that
+were changed are run again. A sample is part of ``make verify``.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
+import json
+import os
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from nbio.verify.engine import Verdict
-from proofs.changes import FILES, ROOT, Changed, Mutant, mutants
+from proofs.changes import FILES, GUARDS, ROOT, Mutant, hash_of, mutants, unchanged
 from proofs.ledger import Row, progress
 
 TABLE: Final = Path(__file__).with_suffix(".txt")
-SECONDS: Final = 120.0
-"""Given to one method on one mutant; a mutant that hangs is noticed too."""
-
-
-def contracts_notice() -> str:
-    """A contract that the emitted code no longer meets."""
-    from nbio import _lifecycle
-    from proofs import paths
-
-    for function in _lifecycle.EVENTS:
-        for condition in paths.check_contract(function):
-            if condition.verdict is not Verdict.CONFIRMED:
-                return condition.line()
-    return ""
-
-
-def refinement_notices() -> str:
-    """A transition of the model that the code takes elsewhere, or an emitted function."""
-    from model.world import Bounds
-    from proofs import refinement
-
-    small = Bounds(slots=1, requests=2, blocks=1, leftovers=0, keepers=1, buffers=2, detachers=1)
-    *wrong, _ = refinement.emitted_equals_tables()
-    return next(iter(wrong or refinement.walk(small).differences), "")
-
-
-def histories_notice() -> str:
-    """A history that no order explains."""
-    from proofs import histories
-
-    return histories.record(300).told.replace("\n", "; ")
-
-
-METHODS: Final[dict[str, Callable[[], str]]] = {
-    "refinement": refinement_notices,
-    "histories": histories_notice,
-    "contracts": contracts_notice,
-}
-"""Tried inside the process, in this order; the others are commands of their own."""
-COMMANDS: Final = {
-    "stateful": ("tests/test_stateful_body.py",),
-    "finalizers": ("tests/test_finalizer.py",),
-    "examples": (
-        "tests/test_pool.py",
-        "tests/test_body.py",
-        "tests/test_body_waiting.py",
-        "tests/test_body_views.py",
-        "tests/test_blocks.py",
-        "tests/test_backpressure.py",
-    ),
-}
-"""Tests, by pytest: the last are based on examples, and count as the weakest evidence."""
-
-
-def notice(number: int, method: str) -> int:
-    """In the child: run one method on one mutant; exit 1 with a line of why when it notices."""
-    sys.meta_path.insert(0, Changed(mutants()[number]))
-    if method in COMMANDS:
-        import pytest
-
-        options = ["-q", "-x", "-p", "no:cacheprovider", "--no-header", "--tb=line"]
-        return int(pytest.main([*options, *(str(ROOT / path) for path in COMMANDS[method])]) != 0)
-    try:
-        told = METHODS[method]()
-    except Exception as error:
-        told = f"{type(error).__name__}: {error}"
-    print(told.splitlines()[0] if told else "")
-    return int(bool(told))
-
-
-# -------------------------------------------------------------------------------- the verdicts
+KEPT: Final = ROOT / "build" / "code_mutants.jsonl"
+NOTHING: Final = "nothing"
+MINUTE: Final = 60.0
 
 
 @dataclass(frozen=True)
 class Fate:
-    """What noticed a mutant ("" for nothing), what it said, and after how many seconds."""
+    """What noticed a mutant, what it said, and how long that took from the first method's start."""
 
-    mutant: Mutant
+    key: str
+    hash: str
     by: str
     said: str
     seconds: float
+    hung: str = ""
 
     def line(self) -> str:
         """One line of the table."""
-        return f"{self.by or 'SURVIVES':<11} {self.mutant.name}  {self.said}".rstrip()
+        said = self.hung or self.said
+        return f"{self.by:<11} {self.seconds:6.1f} s  {self.key}  {said}".rstrip()
 
 
-def fate_of(number: int, mutant: Mutant) -> Fate:
-    """Run the methods on a mutant until one notices."""
-    started = time.perf_counter()
-    for method in (*METHODS, *COMMANDS):
-        if method == "contracts" and mutant.file != "_lifecycle":
-            continue
-        code, said = _run(number, method)
-        if code:
-            return Fate(mutant, method, said, time.perf_counter() - started)
-    return Fate(mutant, "", "", time.perf_counter() - started)
+def fates(wanted: Sequence[Mutant], workers: int) -> Iterator[Fate]:
+    """The fates of mutants, in the order in which they are known."""
+    from proofs import forked, noticing
+
+    noticing.prepare()
+    methods = [list(noticing.asked(m)) for m in wanted]
+    calls = [
+        [partial(noticing.answer, mutant, method) for method in names]
+        for mutant, names in zip(wanted, methods, strict=True)
+    ]
+    for number, answers in forked.asked_in_turn(calls, workers):
+        last, mutant = answers[-1], wanted[number]
+        noticed = last.said or last.hung
+        by = methods[number][len(answers) - 1] if noticed else NOTHING
+        seconds = round(sum(a.seconds for a in answers), 2)
+        said = " ".join(last.said.replace(f"{ROOT}/", "").split())[:200]
+        yield Fate(mutant.key, hash_of(mutant.file), by, said, seconds, last.hung)
 
 
-def _run(number: int, method: str) -> tuple[int, str]:
-    command = [sys.executable, "-m", "proofs.code_mutants", "--notice", str(number), method]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=SECONDS, cwd=ROOT, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return 1, f"hangs for more than {SECONDS:g} s"
-    lines = [x for x in done.stdout.splitlines() if x.strip()]
-    failed = [x for x in lines if x.startswith("FAILED") or ": Assertion" in x or "Error" in x]
-    said = (failed or lines or done.stderr.splitlines()[-1:] or [""])[-1]
-    return done.returncode, said.replace(str(ROOT) + "/", "")[:160]
+# ------------------------------------------------------------------------------- what is known
 
 
-def fates(numbers: Sequence[int]) -> Iterator[Fate]:
-    """The fates of the numbered mutants, two at a time."""
-    every = mutants()
-    with ThreadPoolExecutor(2) as pool:
-        found = pool.map(lambda n: fate_of(n, every[n]), numbers)
-        for done, fate in enumerate(found, 1):
-            progress(f"mutants of the code: {done} of {len(numbers)}")
-            yield fate
+def known() -> dict[str, Fate]:
+    """What earlier runs found, of the files as they are now."""
+    if not KEPT.exists():
+        return {}
+    lines = KEPT.read_text(encoding="utf-8").splitlines()
+    found = [Fate(**json.loads(line)) for line in lines]
+    now = {file: hash_of(file) for file in FILES}
+    return {f.key: f for f in found if now.get(f.key.partition(":")[0]) == f.hash}
 
 
-def source_hash() -> str:
-    """SHA-256 of the files that are broken."""
-    texts = [(ROOT / "nbio" / f"{file}.py").read_bytes() for file in FILES]
-    return hashlib.sha256(b"\0".join(texts)).hexdigest()
+def keep(fate: Fate) -> None:
+    """Note what was found."""
+    KEPT.parent.mkdir(exist_ok=True)
+    with KEPT.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(asdict(fate)) + "\n")
 
+
+# ----------------------------------------------------------------------------------- the table
+
+
+def summary(found: Sequence[Fate], every: Sequence[Mutant]) -> Iterator[str]:
+    """Per file and kind of change: how many, and noticed by which method."""
+    columns = [m for m in (*_methods(), NOTHING) if any(f.by == m for f in found)]
+    by = {f.key: f.by for f in found}
+    head = f"{'file':<11} {'change':<8} {'all':>4} {'not run':>7}"
+    yield head + "".join(f" {c:>{max(6, len(c))}}" for c in columns)
+    for file in (*FILES, "all"):
+        for kind in (*sorted({m.kind for m in every}), "all"):
+            group = [m for m in every if file in (m.file, "all") and kind in (m.kind, "all")]
+            if not group:
+                continue
+            count = Counter(by.get(m.key, "") for m in group)
+            cells = "".join(f" {count[c] or '.':>{max(6, len(c))}}" for c in columns)
+            yield f"{file:<11} {kind:<8} {len(group):>4} {count[''] or '.':>7}{cells}"
+
+
+def _methods() -> tuple[str, ...]:
+    from proofs.noticing import METHODS
+
+    return tuple(METHODS)
+
+
+def table(found: Sequence[Fate], every: Sequence[Mutant]) -> str:
+    """The table's text."""
+    guards = {m.key for m in every if m.is_guard}
+    deleted = [f for f in found if f.key in guards]
+    caught = [f for f in deleted if f.by != NOTHING]
+    late = [f for f in caught if f.seconds > MINUTE]
+    machine = f"{platform.machine()}, {os.cpu_count()} cores"
+    in_time = len(caught) - len(late)
+    head = [
+        "# Written by python -m proofs.code_mutants; do not edit.",
+        f"# {date.today()}, Python {platform.python_version()}, {machine}",
+        *(f"# {file}.py {hash_of(file)}" for file in FILES),
+        f"# {len(found)} of {len(every)} mutants run.",
+        f"# {len(guards)} delete a guard ({', '.join(GUARDS)}); of these {len(deleted)} run,",
+        f"# {len(caught)} noticed, {in_time} of them within a minute.",
+        "# The first method that notices is named, `examples` last; the seconds are those of all",
+        "# methods until then.",
+        "",
+    ]
+    order = {m.key: n for n, m in enumerate(every)}
+    lines = [f.line() for f in sorted(found, key=lambda f: (f.by != NOTHING, order[f.key]))]
+    return "\n".join([*head, *summary(found, every), "", *lines]) + "\n"
+
+
+def stale() -> list[str]:
+    """The files that were changed since the table was written, and what else is amiss with it."""
+    if not TABLE.exists():
+        return ["there is no table"]
+    text = TABLE.read_text(encoding="utf-8")
+    return [f"{file}.py is another" for file in FILES if f"# {file}.py {hash_of(file)}" not in text]
+
+
+# ----------------------------------------------------------------------------------- the ledger
 
 SAMPLE: Final = (
     "_lifecycle: acquire: `state != FREE` never",
@@ -167,53 +161,68 @@ SAMPLE: Final = (
     "handle: Handle._feed_block: `waiter is not None` always",
     "handle: Handle._follow: `waiter is not None` never",
 )
-"""In `make verify`: guards of the pool, deleted. Which of all mutants survive is not known yet."""
+"""In `make verify`: guards of the pool, deleted."""
+
+
+def sampled(keys: Iterable[str]) -> list[Fate]:
+    """The fates of some, found now, by a process of its own: this one has imported the pool."""
+    command = [sys.executable, "-m", "proofs.code_mutants", "--only", *keys]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    lines = [x for x in ran.stdout.splitlines() if x.startswith("{")]
+    return [Fate(**json.loads(line)) for line in lines]
 
 
 def rows() -> Iterator[Row]:
     """A sample of the mutants; all of them are the business of ``make verify-full``."""
     started = time.perf_counter()
-    names = {f"{m.file}: {'.'.join(m.path)}: {m.change}": n for n, m in enumerate(mutants())}
-    gone = [name for name in SAMPLE if name not in names]
-    found = list(fates([names[name] for name in SAMPLE if name in names]))
-    alive = tuple(f.line() for f in found if not f.by)
+    there = {m.key for m in mutants()}
+    found = sampled([k for k in SAMPLE if k in there])
+    bad = tuple(f.line() for f in found if f.by in (NOTHING, "examples") or f.seconds > MINUTE)
+    gone = tuple(f"there is no such mutant now: {k}" for k in SAMPLE if k not in there)
+    by = Counter(f.by for f in found)
+    old = stale()
     yield Row(
-        f"{len(found) - len(alive)} of a sample of {len(found)} mutants of the pool's code noticed",
-        "; ".join(f"{n}: {sum(f.by == n for f in found)}" for n in (*METHODS, *COMMANDS)),
-        Verdict.UNKNOWN if alive or gone else Verdict.CONFIRMED,
-        "one change of one line, each within a minute a method",
+        f"{len(found) - len(bad)} of a sample of {len(SAMPLE)} mutants of the pool's code noticed "
+        "within a minute each",
+        "; ".join(f"{name}: {count}" for name, count in by.items()),
+        Verdict.UNKNOWN if bad or gone or len(found) < len(SAMPLE) else Verdict.CONFIRMED,
+        "one change of one line",
         time.perf_counter() - started,
-        "the other mutants: proofs/code_mutants.txt, renewed by make verify-full",
-        (*alive, *(f"there is no such mutant now: {name}" for name in gone)),
+        "the other mutants: proofs/code_mutants.txt"
+        + (f", which is of older code ({'; '.join(old)})" if old else ", which is of this code"),
+        (*bad, *gone),
     )
 
 
-def table(found: Sequence[Fate], of: int) -> str:
-    """The table's text; ``of``: how many mutants there are."""
-    by = {name: sum(f.by == name for f in found) for name in (*METHODS, *COMMANDS, "")}
-    said = ", ".join(f"{n or 'nothing'} {count}" for n, count in by.items())
-    head = [
-        f"# {date.today()}, Python {platform.python_version()}, {platform.machine()}",
-        f"# SHA-256 of the sources: {source_hash()}",
-        f"# {len(found)} mutants, evenly spread over {of}, noticed by: {said}",
-        "# The first of the methods that notices is named; `examples` come last.",
-    ]
-    return "\n".join([*head, *(f.line() for f in found)]) + "\n"
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run all mutants (or every n-th) and write the table; or be one of its children."""
+    """Run what isn't known yet and write the table."""
     parser = argparse.ArgumentParser(prog="python -m proofs.code_mutants", description=__doc__)
-    parser.add_argument("--notice", nargs=2, metavar=("NUMBER", "METHOD"), help=argparse.SUPPRESS)
-    parser.add_argument("--every", type=int, default=1, help="only each n-th mutant")
+    parser.add_argument("--only", nargs="+", default=[], metavar="KEY", help="run these, keep none")
+    parser.add_argument("--files", nargs="+", default=FILES, choices=FILES, help="of these files")
+    parser.add_argument("--control", action="store_true", help="run the unbroken code")
+    parser.add_argument("--workers", type=int, default=2, help="processes at once (2)")
+    parser.add_argument("--table", action="store_true", help="only write the table again")
+    parser.add_argument("--check", action="store_true", help="only say whether the table is stale")
     asked = parser.parse_args(argv)
-    if asked.notice:
-        return notice(int(asked.notice[0]), asked.notice[1])
-    found = []
-    for fate in fates(range(0, len(mutants()), asked.every)):
+    if asked.check:
+        for why in stale():
+            print(f"proofs/code_mutants.txt is of older code: {why} (make code-mutants)")
+        return 0
+    every = mutants()
+    if asked.only or asked.control:
+        wanted = [m for m in every if m.key in asked.only]
+        wanted += [unchanged(file) for file in asked.files if asked.control]
+        for fate in fates(wanted, asked.workers):
+            print(json.dumps(asdict(fate)), flush=True)
+        return 0
+    have = known()
+    wanted = [m for m in every if m.key not in have and m.file in asked.files and not asked.table]
+    for done, fate in enumerate(fates(wanted, asked.workers) if wanted else (), 1):
+        keep(fate)
         print(fate.line(), flush=True)
-        found.append(fate)
-    TABLE.write_text(table(found, len(mutants())), encoding="utf-8")
+        progress(f"mutants of the code: {done} of {len(wanted)}")
+    have = known()
+    TABLE.write_text(table([have[m.key] for m in every if m.key in have], every), encoding="utf-8")
     return 0
 
 
