@@ -235,8 +235,7 @@ class BodyReader(Handle):
             count, received = len(part), self.received
             block = pool.get()
             try:
-                # Filled before anyone else can see it. A slice of a view, because assigning
-                # bytes to a slice of a bytearray copies them twice.
+                # Before anyone can see it. To bytearray[:] bytes would be copied twice.
                 memoryview(block)[:count] = part
                 code = self._feed_block(block, count)
             except BaseException:

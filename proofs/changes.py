@@ -13,6 +13,7 @@ import importlib.util
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -96,13 +97,18 @@ def unchanged(file: str) -> Mutant:
 
 
 def hash_of(file: str) -> str:
-    """Of a file's text as it is now: what a result is about."""
-    text = (ROOT / "nbio" / f"{file}.py").read_bytes()
-    return hashlib.sha256(text).hexdigest()[:16]
+    """Of a file's text: what a result is about."""
+    return hashlib.sha256(text_of(file).encode()).hexdigest()[:16]
+
+
+@cache
+def text_of(file: str) -> str:
+    """A file's text, read once: what changes on disk meanwhile is another run's."""
+    return (ROOT / "nbio" / f"{file}.py").read_text(encoding="utf-8")
 
 
 def _parsed(file: str) -> ast.Module:
-    return ast.parse((ROOT / "nbio" / f"{file}.py").read_text(encoding="utf-8"))
+    return ast.parse(text_of(file))
 
 
 def _functions(tree: ast.Module) -> Iterator[tuple[ast.FunctionDef | ast.AsyncFunctionDef, Path_]]:
