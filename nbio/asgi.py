@@ -110,7 +110,6 @@ class AsgiExchange(Exchange):
             if body is None:
                 self._delivered = True
                 return {"type": "http.request", "body": b"", "more_body": False}
-            self.send_continue()
             try:
                 data = await body.read(READ)
             except ConcurrentReadError:

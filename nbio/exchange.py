@@ -15,6 +15,7 @@ from nbio.errors import ClientDisconnected, ResponseError
 from nbio.files import FilePart
 from nbio.heads import RequestHead
 from nbio.responses import CONTINUE, LENGTH, Framing, RawHeaders, encode_fields, wants_trailers
+from nbio.waiters import post
 
 if TYPE_CHECKING:
     from nbio.hub import Hub
@@ -276,8 +277,13 @@ class Exchange:
         if self.head.version == "1.1" and not self.disconnected:
             self.wire.write(EARLY_HINTS + block.partition(b"\r\n")[2] + b"\r\n")
 
+    def ask_for_body(self) -> None:
+        """The application wants the body, and has to wait for it. Any thread."""
+        if self.head.expects:
+            post(self.wire.loop, self.send_continue)
+
     def send_continue(self) -> None:
-        """The application wants the body; a client that waits for a 100 may send it now."""
+        """A client that waits for a 100 may send the body now."""
         if self.head.expects:
             self.head.expects = False
             if self.framing is None and not self.disconnected:

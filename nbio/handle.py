@@ -51,6 +51,7 @@ class Handle:
         "_slot",
         "_view",
         "_waiter",
+        "asks",
         "consumed",
         "dropped",
         "generation",
@@ -67,14 +68,14 @@ class Handle:
         self._pool = pool
         self._request = request
         self._feeder: Feeder | None = None
+        # Called when a reader has to wait, in its thread, if the client waits to be asked.
+        self.asks: Callable[[], None] | None = None
         self._waiter: Waiter | None = None
         self._view: memoryview | None = None
         self._error: BodyError | None = None
         self._closed_by = ""
         self._closed_at: Trace | None = None
-        self.received = 0
-        self.consumed = 0
-        self.dropped = 0
+        self.received = self.consumed = self.dropped = 0
 
     # The loop's side.
 
@@ -340,6 +341,8 @@ class Handle:
             )
             if code == OK:
                 self._waiter = waiter
+        if code == OK and self.asks is not None:
+            self.asks()
         return code
 
     @section
@@ -381,8 +384,6 @@ class Handle:
         if step[0] != NOT_WAITING:
             self._waiter = None
         return step
-
-    # Resuming.
 
     def _resume(self) -> None:
         # Fed full again between the post and this: the next drain posts again.

@@ -81,7 +81,7 @@ class Request:
 
     @property
     def body(self) -> BodyReader:
-        """The body. A client that waits for a 100 (Continue) is sent one now.
+        """The body. A client that waits for a 100 (Continue) is sent one at the first read.
 
         Raises PoolExhausted for a request without body, when no slot is left for an empty one.
         """
@@ -268,8 +268,6 @@ class NativeExchange(Exchange):
 
     def open_body(self) -> BodyReader:
         """The request's body; for a request without one an empty one, made when asked for."""
-        if self.head.expects:
-            self.wire.loop.call_soon_threadsafe(self.send_continue)
         if self.body is not None:
             return self.body
         pool = self._site.pool

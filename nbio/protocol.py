@@ -143,6 +143,8 @@ class Connection(Ending):
         exchange = hub.site.exchange(self, head, body, self._peer)
         self.exchange = exchange
         if body is not None:
+            if head.expects:
+                body.asks = exchange.ask_for_body
             if not self._start_body(body):
                 return
             if exchange.wants_whole and not self._whole(exchange, body):

@@ -1,6 +1,5 @@
 """WSGI (PEP 3333): the application as `app(environ, start_response)`, in a worker thread."""
 
-import contextlib
 import io
 import os
 import stat
@@ -103,14 +102,8 @@ class WsgiExchange(Exchange):
         if body is None:
             environ["wsgi.input"] = io.BytesIO()
         else:
-            raw = BodyFile(body, self._ask_for_body if head.expects else None)
-            environ["wsgi.input"] = io.BufferedReader(raw, READ)
+            environ["wsgi.input"] = io.BufferedReader(BodyFile(body), READ)
         return environ
-
-    def _ask_for_body(self) -> None:
-        """Have a 100 (Continue) sent. In the worker's thread."""
-        with contextlib.suppress(RuntimeError):
-            self.wire.loop.call_soon_threadsafe(self.send_continue)
 
     def lost(self) -> None:
         super().lost()
@@ -261,18 +254,14 @@ class Reply:
 class BodyFile(io.RawIOBase):
     """A request's body as a file; `wsgi.input` buffers it."""
 
-    def __init__(self, body: BodyReader, ask: Callable[[], None] | None) -> None:
+    def __init__(self, body: BodyReader) -> None:
         super().__init__()
         self._body = body
-        self._ask = ask
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Buffer, /) -> int:
-        ask, self._ask = self._ask, None
-        if ask is not None:
-            ask()
         try:
             return self._body.readinto_blocking(buffer)
         except (BodyDisconnected, BodyTooLarge, BodyProtocolError) as error:
