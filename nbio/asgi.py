@@ -7,12 +7,11 @@ from urllib.parse import unquote
 
 from nbio.body import BodyReader
 from nbio.config import Config
-from nbio.errors import BodyError, ClientDisconnected, ConcurrentReadError, ResponseError
+from nbio.errors import BodyError, ClientDisconnected, ConcurrentReadError, ResponseError, caused
 from nbio.exchange import Exchange, Peer, Wire
 from nbio.files import open_file
 from nbio.heads import RequestHead
 from nbio.pool import BodyPool
-from nbio.responses import RawHeaders
 
 Message: TypeAlias = MutableMapping[str, Any]
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -94,7 +93,7 @@ class AsgiExchange(Exchange):
         # Whether the application was given the whole body.
         self._delivered = False
         # Status and headers: kept until the first piece of the body says how to frame it.
-        self._start: tuple[int, RawHeaders] | None = None
+        self._start: tuple[Any, Any] | None = None
         # Of a response that was announced to have trailers: those so far.
         self._trailers: list[tuple[bytes, bytes]] | None = None
 
@@ -150,7 +149,7 @@ class AsgiExchange(Exchange):
         else:
             await self._send_other(kind, message)
 
-    async def _send_other(self, kind: str, message: Message) -> None:
+    async def _send_other(self, kind: object, message: Message) -> None:
         """The messages of extensions."""
         if kind == "http.response.early_hint":
             self.send_early_hints(message.get("links", ()))
@@ -192,10 +191,11 @@ class AsgiExchange(Exchange):
             try:
                 self.start(status, headers, data, last=last)
             except TypeError as error:
-                raise ResponseError(
+                refused = ResponseError(
                     "http.response.start needs an int status and headers that are pairs of "
                     f"bytes: {error}"
-                ) from error
+                )
+                raise caused(refused, error) from error
         if last:
             self.finish()
 

@@ -5,7 +5,9 @@ it can be acted on without opening this package. The pool's shell builds these e
 outcome of a transition function; nothing here decides anything.
 """
 
-from typing import Self
+from typing import Self, TypeVar
+
+E = TypeVar("E", bound=BaseException)
 
 
 class NbioError(Exception):
@@ -103,3 +105,9 @@ class RequestCutOff(OSError):
 
     An OSError, because that is what frameworks expect of a file; its cause is the BodyError.
     """
+
+
+def caused(error: E, cause: BaseException) -> E:
+    """`raise caused(error, cause)` is `raise error from cause`, which mypyc doesn't compile."""
+    error.__cause__ = cause
+    return error

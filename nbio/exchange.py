@@ -66,6 +66,8 @@ def address(value: object) -> Address | None:
 class Wire(Protocol):
     """A connection, as an exchange sees it."""
 
+    __slots__ = ()
+
     write_paused: bool
 
     @property

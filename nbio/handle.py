@@ -19,6 +19,7 @@ from nbio.errors import BodyError
 from nbio.leaks import Feeder, Guard
 from nbio.sections import section
 from nbio.traces import Trace, capture
+from nbio.variant import Referable
 from nbio.waiters import Waiter, post
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ Shut: TypeAlias = Callable[[int, int, int, bool, bool, bool, bool, int, bool, in
 Bytes: TypeAlias = bytes | bytearray | memoryview
 
 
-class Handle:
+class Handle(Referable):
     """A slot, and the generation it was acquired at: one request's claim on a body.
 
     Exactly one handle exists for each generation of a slot, so what belongs to one request

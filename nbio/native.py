@@ -22,6 +22,7 @@ from nbio.outlet import Piece
 from nbio.pool import BodyPool
 from nbio.pump import from_thread
 from nbio.responses import RawHeaders
+from nbio.variant import mypyc_attr
 from nbio.workers import Workers
 
 
@@ -130,6 +131,7 @@ ResponseBody: TypeAlias = bytes | bytearray | memoryview | str | SlowBody | None
 """What a response's body may be."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Response:
     """A response. `str` is sent as UTF-8, a File by sendfile, an iterable of bytes is streamed.
 

@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from typing import Final, NamedTuple, TypeAlias
 
+from nbio.errors import caused
 from nbio.files import FilePart
 from nbio.responses import RawHeaders
 from nbio.waiters import LoopWaiter, ThreadWaiter
@@ -95,7 +96,7 @@ class Outlet:
         closed = self._closed
         if closed is not None:
             # A new one each time: an exception raised again collects tracebacks.
-            raise type(closed)(*closed.args) from closed
+            raise caused(type(closed)(*closed.args), closed) from closed
 
     def finish(self, tail: bytes | FilePart = b"") -> None:
         """The body is complete with `tail`, which is sent although the thread may go on."""

@@ -1,7 +1,7 @@
 """Response heads and framing: values in, bytes out (RFC 9112, sections 6 and 7)."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Final, TypeAlias
 
@@ -10,6 +10,8 @@ from nbio.errors import ResponseError
 from nbio.heads import TOKEN, RequestHead, options
 
 RawHeaders: TypeAlias = Iterable[tuple[bytes, bytes]]
+Pairs: TypeAlias = Iterable[Sequence[bytes]]
+"""The same, of pairs that may be lists, as ASGI allows. To a compiler a tuple is one."""
 
 # How the end of a response's body is told.
 NONE: Final = 0
@@ -95,10 +97,10 @@ class Encoded:
 
 _KNOWN_HEADS = 512
 _KNOWN_SIZE = 1024
-_encoded: dict[tuple[int, tuple[tuple[bytes, bytes], ...]], Encoded] = {}
+_encoded: dict[tuple[int, tuple[Sequence[bytes], ...]], Encoded] = {}
 
 
-def encode_fields(status: int, headers: RawHeaders) -> Encoded:
+def encode_fields(status: int, headers: Pairs) -> Encoded:
     """Encode and check a status line and fields. Raises ResponseError."""
     parts = [STATUS_LINES.get(status) or status_line(status)]
     declared = -1
@@ -125,7 +127,7 @@ def encode_fields(status: int, headers: RawHeaders) -> Encoded:
     return Encoded(status, block, declared, close, overrides)
 
 
-def encoded(status: int, headers: RawHeaders) -> Encoded:
+def encoded(status: int, headers: Pairs) -> Encoded:
     """As encode_fields, which is asked once for what comes again and again."""
     fields = tuple(headers)
     key = (status, fields)
@@ -236,7 +238,7 @@ class Framing:
         return self.body(b"", True)
 
 
-def encode_trailers(trailers: RawHeaders) -> bytes:
+def encode_trailers(trailers: Pairs) -> bytes:
     """Encode and check trailer fields. Raises ResponseError."""
     parts: list[bytes] = []
     for name, value in trailers:

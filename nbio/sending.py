@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final
 
+from nbio.exchange import Wire
 from nbio.files import FilePart, send_by_kernel, send_by_reading
 from nbio.http1 import Receiver
 from nbio.hub import Hub
@@ -11,7 +12,7 @@ BATCH: Final = 65536
 """Responses to pipelined requests are held back up to this many bytes, to be one write."""
 
 
-class Sending(asyncio.BufferedProtocol):
+class Sending(asyncio.BufferedProtocol, Wire):
     """What `Connection` sends with. Its transport is set when the connection is made."""
 
     __slots__ = (

@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from nbio.asgi import AsgiSite, Message, Scope, as_bytes, http_scope
@@ -11,7 +12,7 @@ from nbio.body import BodyReader
 from nbio.errors import ClientDisconnected, ResponseError
 from nbio.exchange import Exchange, Peer, Wire
 from nbio.heads import RequestHead
-from nbio.responses import RawHeaders, encode_fields
+from nbio.responses import Pairs, encode_fields
 
 if TYPE_CHECKING:
     from websockets.extensions import Extension
@@ -132,7 +133,7 @@ class WebSocketExchange(Exchange):
         # Once it was accepted.
         self._socket: FramedConnection | None = None
         # Of a denial: kept until the first piece of the body, as for any response.
-        self._start: tuple[int, RawHeaders] | None = None
+        self._start: tuple[Any, Any] | None = None
 
     def scope(self) -> Scope:
         """The connection scope."""
@@ -239,9 +240,12 @@ class WebSocketExchange(Exchange):
             # A task that waits in receive.
             self._gone.set()
 
-    def _switching(self, subprotocol: str | None, headers: RawHeaders) -> bytes:
+    def _switching(self, subprotocol: str | None, headers: Pairs) -> bytes:
         """The 101. Raises ResponseError."""
-        fields = [(b"upgrade", b"websocket"), (b"sec-websocket-accept", self._accept)]
+        fields: list[Sequence[bytes]] = [
+            (b"upgrade", b"websocket"),
+            (b"sec-websocket-accept", self._accept),
+        ]
         if subprotocol is not None:
             if subprotocol not in offered(self.head):
                 raise ResponseError(

@@ -1,21 +1,15 @@
 """WSGI (PEP 3333): the application as `app(environ, start_response)`, in a worker thread."""
 
 import io
-import os
-import stat
 import sys
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import unquote_to_bytes
 
-from nbio.body import BodyReader, Buffer
+from nbio.body import BodyReader
 from nbio.errors import (
-    BodyDisconnected,
-    BodyProtocolError,
-    BodyTooLarge,
     ClientDisconnected,
-    RequestCutOff,
     ResponseError,
 )
 from nbio.exchange import Exchange, Peer, Wire
@@ -26,6 +20,7 @@ from nbio.outlet import Head, Outlet
 from nbio.pool import BodyPool
 from nbio.responses import RawHeaders, declared_length
 from nbio.workers import Workers
+from nbio.wsgi_files import READ, BodyFile, FileWrapper
 
 Environ: TypeAlias = dict[str, Any]
 ExcInfo: TypeAlias = (
@@ -33,9 +28,6 @@ ExcInfo: TypeAlias = (
 )
 WsgiApp: TypeAlias = Callable[[Environ, Any], Iterable[bytes]]
 """The second argument is `start_response`; frameworks type it in ways of their own."""
-
-READ: Final = 65536
-"""What `wsgi.input` reads ahead for lines, and what a file is read by, in bytes."""
 
 
 class WsgiSite:
@@ -249,64 +241,6 @@ class Reply:
         self._begin()
         if not outlet.finished:
             outlet.finish()
-
-
-class BodyFile(io.RawIOBase):
-    """A request's body as a file; `wsgi.input` buffers it."""
-
-    def __init__(self, body: BodyReader) -> None:
-        super().__init__()
-        self._body = body
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Buffer, /) -> int:
-        try:
-            return self._body.readinto_blocking(buffer)
-        except (BodyDisconnected, BodyTooLarge, BodyProtocolError) as error:
-            raise RequestCutOff(str(error)) from error
-
-
-class FileWrapper:
-    """PEP 3333's `wsgi.file_wrapper`. A regular file goes out by sendfile."""
-
-    def __init__(self, file: Any, block_size: int = READ) -> None:
-        self._file = file
-        self._block_size = block_size
-        if hasattr(file, "close"):
-            self.close = file.close
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> bytes:
-        data: bytes = self._file.read(self._block_size)
-        if not data:
-            raise StopIteration
-        return data
-
-    def part(self) -> FilePart | None:
-        """The rest of the file, by a descriptor of our own; None when it is no regular file."""
-        # A file in text mode counts characters, a wrapper (gzip, a socket's file) has a
-        # descriptor whose bytes are not what it reads.
-        if not isinstance(self._file, io.BufferedReader | io.FileIO):
-            return None
-        raw = getattr(self._file, "raw", self._file)
-        if not isinstance(raw, io.FileIO):
-            return None
-        try:
-            offset = self._file.tell()
-            fd = os.dup(self._file.fileno())
-        except (OSError, ValueError):
-            return None
-        part = FilePart(fd, offset, 0)
-        info = os.fstat(fd)
-        if not stat.S_ISREG(info.st_mode):
-            part.close()
-            return None
-        part.size = max(0, info.st_size - offset)
-        return part
 
 
 _KNOWN_FIELDS = 256

@@ -4,6 +4,8 @@ from typing import Protocol
 
 import pytest
 
+from nbio.variant import COMPILED
+
 pytest_plugins = ["nbio.testing.plugin"]
 
 TOLD = pytest.StashKey[list[str]]()
@@ -13,6 +15,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--rewrite-traces", action="store_true", help="search for the stories in traces/ again"
     )
+
+
+def pytest_report_header() -> str:
+    return f"nbio: {'compiled' if COMPILED else 'source'}"
 
 
 @pytest.fixture(scope="session")

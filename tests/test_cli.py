@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import nbio
 from nbio.cli import main, parser
 from nbio.config import Config
 from nbio.errors import NbioError
@@ -222,7 +223,13 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_what_was_not_given_is_left_to_the_config() -> None:
     chosen = vars(parser().parse_args(["x:y"]))
-    assert set(chosen) == {"app", "app_dir", "config", "print_config"}
+    assert set(chosen) == {"app", "app_dir", "config", "print_config", "version"}
+
+
+def test_the_version_says_which_variant_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    variant = "compiled" if nbio.compiled else "source"
+    assert re.fullmatch(rf"nbio \S+ \({variant}\), CPython \S+\n", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from nbio.errors import ClientDisconnected
-from nbio.wsgi import FileWrapper
+from nbio.wsgi_files import FileWrapper
 from tests.live import TIMEOUT, get, serving
 from tests.test_wsgi import DATA, TEXT, Environ, checked
 

@@ -118,6 +118,10 @@ def _parameters(event: str) -> tuple[str, ...]:
 PARAMETERS: Final = {event: _parameters(event) for event in _lifecycle.EVENTS}
 
 
+FLAGS: Final = frozenset(["waiting", "ended", "failed", "detached", "paused"])
+"""The fields that are true or false."""
+
+
 # -------------------------------------------------------------------------------- replaying
 
 
@@ -169,7 +173,9 @@ class SlotRun:
         function = getattr(_lifecycle, event)
         known = {"presented": generation, "high": self.high, "low": self.low}
         given = {**self.fields, **known, **params}
-        code, *values = function(*(given[n] for n in inspect.signature(function).parameters))
+        # A compiled function takes no 0 for a False.
+        wanted = inspect.signature(function).parameters
+        code, *values = function(*(bool(given[n]) if n in FLAGS else given[n] for n in wanted))
         after = dict(zip(_lifecycle.WRITES[event].split(), map(int, values), strict=True))
         return OUTCOMES[code], {**self.fields, **after}
 

@@ -1,0 +1,100 @@
+"""The compiled variant of nbio: the server's inner part, made machine code by mypyc.
+
+    NBIO_COMPILE=1 pip install .          # a wheel for this platform; without it, the pure one
+    python hatch_build.py build/compiled  # the package beside the source, as `make compiled` does
+
+mypyc compiles the typed source as it is. What stays interpreted: errors (they inherit from
+Python's), what looks at frames, async generators, and all that no request passes through.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+MODULES: Final = (
+    *("_lifecycle", "waiters", "leaks", "blocks", "pool", "handle", "body", "views"),
+    *("targets", "heads", "chunked", "http1", "responses", "verdicts"),
+    *("exchange", "native", "asgi", "inlining", "outlet", "workers", "wsgi", "peers"),
+    *("hub", "sending", "ending", "protocol", "observing"),
+    *("websocket", "websocket_frames", "websocket_plain"),
+)
+"""What is compiled, all in one group: calls between them are calls between C functions."""
+
+REQUIRED: Final = ["mypy>=1.19", "setuptools>=65", "httptools>=0.6.4", "websockets>=13"]
+"""What compiling needs besides a C compiler."""
+
+SCRIPT: Final = """
+import sys
+from mypyc.build import mypycify
+from setuptools import setup
+sys.argv = ["", "-q", "build_ext", "--inplace"]
+flags = ["--config-file=", "--ignore-missing-imports", "--python-version=%d.%d" % sys.version_info[:2]]
+modules = mypycify([*flags, *FILES], opt_level="3", debug_level="0", group_name="nbio", target_dir="c")
+setup(name="nbio", packages=["nbio"], ext_modules=modules)
+"""
+
+
+def compile_into(root: Path, target: Path) -> list[Path]:
+    """Put the package, source and machine code, into a folder; return the latter's files.
+
+    Raises CalledProcessError where mypyc or the C compiler refuse.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        package = work / "nbio"
+        shutil.copytree(
+            root / "nbio", package, ignore=shutil.ignore_patterns("__pycache__", "*.so")
+        )
+        for module in MODULES:
+            file = package / f"{module}.py"
+            # A decorator makes a method one that can't be called directly; and a compiled
+            # function has no code object to be registered, as nbio/sections.py says.
+            file.write_text(file.read_text().replace("    @section\n", "    # @section\n"))
+        files = [f"nbio/{module}.py" for module in MODULES]
+        script = SCRIPT.replace("FILES", repr(files))
+        subprocess.run([sys.executable, "-c", script], cwd=work, check=True)
+        shutil.copytree(
+            root / "nbio",
+            package,
+            ignore=shutil.ignore_patterns("__pycache__", "*.so"),
+            dirs_exist_ok=True,
+        )
+        made = [*work.glob("*.so"), *package.glob("*.so")]
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(target / "nbio", ignore_errors=True)
+        shutil.copytree(package, target / "nbio")
+        for file in work.glob("*.so"):
+            shutil.copy(file, target)
+    return [target / file.relative_to(work) for file in made]
+
+
+class Compiled(BuildHookInterface[Any]):
+    """Puts the machine code into the wheel where NBIO_COMPILE asks for it."""
+
+    def _wanted(self) -> bool:
+        return os.environ.get("NBIO_COMPILE") == "1" and self.target_name == "wheel"
+
+    def dependencies(self) -> list[str]:
+        """What the build environment must have."""
+        return REQUIRED if self._wanted() else []
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Called before the wheel is made. An editable one is the source's."""
+        if not self._wanted() or version == "editable":
+            return
+        self._folder = tempfile.TemporaryDirectory()
+        target = Path(self._folder.name)
+        for file in compile_into(Path(self.root), target):
+            build_data["force_include"][str(file)] = str(file.relative_to(target))
+        build_data["pure_python"] = False
+        build_data["infer_tag"] = True
+
+
+if __name__ == "__main__":
+    compile_into(Path(__file__).parent, Path(sys.argv[1]))
