@@ -110,8 +110,11 @@ class Connection(Ending):
     def eof_received(self) -> bool:
         """The client sends no more. It may still want its answers."""
         self._eof = True
-        if self._lingering or (self.exchange is None and self.body is None):
+        if self._lingering:
             return False
+        if self.exchange is None and self.body is None:
+            # Requests that wait until it has read their predecessors' responses have theirs.
+            return self.write_paused and self._receiver.begun
         if self._receiver.state != COMPLETE:
             self._refuse_body(Refusal(400, "the body ended early"), gone=True)
         elif self.exchange is not None:
@@ -124,6 +127,11 @@ class Connection(Ending):
         """Start the next request, if its head is here. The receiver is at a head."""
         hub = self._hub
         receiver = self._receiver
+        if self.write_paused:
+            # The client doesn't read its responses. More of them would be kept in memory, and
+            # what it sends meanwhile too: its next request is looked at in `resume_writing`.
+            self._pause()
+            return
         try:
             head = receiver.next_head()
         except Refusal as error:
@@ -233,9 +241,17 @@ class Connection(Ending):
             self._refuse_body(Refusal(413, f"the body is longer than {most} bytes"))
         return size > most
 
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        waits = self._receiver.state == HEAD and self._receiver.begun
+        if waits and self.exchange is None and not self._lingering:
+            self._resume()
+            self._next_request()
+
     def _body_complete(self) -> None:
         self.body = None
-        self.deadline = NEVER
+        if not self.write_paused:
+            self.deadline = NEVER
         exchange = self.exchange
         if exchange is not None:
             # Nobody waits for a 100 (Continue) any more.

@@ -9,19 +9,20 @@ import contextlib
 from collections.abc import Coroutine, Iterator
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from nbio.blocks import BlockPool
 from nbio.body import BodyReader
 from nbio.errors import BodyClosedError, BodyDisconnected, IncompleteBodyError
-from nbio.pool import BodyPool
 from proofs.abstraction import NOW
+from proofs.lives import Watch
+from tests.machines import budget
 
 pytestmark = pytest.mark.nbio_unbalanced
 
 SIZE, HIGH, LOW = 8, 3, 1
+WATCH = Watch()
 SEEN: set[str] = set()
 """What happened in some run: rules with what they came to."""
 EXPECTED = {
@@ -55,7 +56,7 @@ class BodyBesideBytes(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.pool = BodyPool(
+        self.pool = WATCH.pool(
             BlockPool(SIZE), max_slots=2, high_water=HIGH, low_water=LOW, safety="off"
         )
         self.late: list[BodyReader] = []
@@ -267,23 +268,25 @@ class BodyBesideBytes(RuleBasedStateMachine):
         assert body.dropped == self.dropped
 
     def teardown(self) -> None:
+        budget.count("body")
         self.body.close()
         self.pool.assert_balanced()
 
 
 TestBodyBesideBytes = BodyBesideBytes.TestCase
-TestBodyBesideBytes.settings = settings(
-    max_examples=300, stateful_step_count=30, deadline=None, derandomize=True
-)
+TestBodyBesideBytes.settings = budget.within(300, 30)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def tell_share(told: list[str]) -> Iterator[None]:
     yield
     missed = sorted(EXPECTED - SEEN)
+    share = WATCH.share(HIGH, LOW)
     told.append(
-        f"stateful test of the body: {len(EXPECTED & SEEN)} of {len(EXPECTED)} kinds of outcome"
+        f"stateful test of the body: {share}; "
+        f"{len(EXPECTED & SEEN)} of {len(EXPECTED)} kinds of outcome"
         + (f"; not seen: {', '.join(missed)}" if missed else "")
     )
     # What chance brings differs with the machine; far less would say that the rules lead nowhere.
     assert len(missed) < len(EXPECTED) // 3
+    budget.demand(share, 20, 40)
