@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
+from nbio._lifecycle import COPY, OK
 from nbio.body import BodyReader
 from nbio.config import Config
 from nbio.errors import BodyError, ClientDisconnected, ConcurrentReadError, ResponseError, caused
@@ -22,10 +23,6 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 logger = logging.getLogger("nbio")
 
 VERSION = {"version": "3.0", "spec_version": "2.5"}
-
-READ = 65536
-"""The most bytes of a body that one http.request message holds."""
-
 
 EXTENSIONS: Final[dict[str, dict[str, Any]]] = {
     "http.response.trailers": {},
@@ -110,7 +107,9 @@ class AsgiExchange(Exchange):
                 self._delivered = True
                 return {"type": "http.request", "body": b"", "more_body": False}
             try:
-                data = await body.read(READ)
+                code = body._lease(COPY)
+                here = code == OK or await body._await_lease(code, COPY)
+                data = body._copy(-1) if here else b""
             except ConcurrentReadError:
                 raise
             except BodyError:

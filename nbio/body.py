@@ -353,7 +353,9 @@ class BodyReader(Handle):
             block, start, end = slot.blocks[0], slot.start, slot.ends[0]
             if 0 < n < end - start:
                 end = start + n
-            data = bytes(memoryview(block)[start:end])
+            # What is small is copied twice for less than a view costs.
+            small = end - start <= SMALL
+            data = bytes(block[start:end] if small else memoryview(block)[start:end])
             taken = end - start
         finally:
             self._unlease(taken)
@@ -395,6 +397,9 @@ class BodyReader(Handle):
         error.closed_by = self._closed_by
         return error
 
+
+SMALL = 4096
+"""A copy of so many bytes costs less than the view that would save it."""
 
 COPY_SHARE = 4
 """At most one part in this many of a block is worth copying to save the rest of it."""

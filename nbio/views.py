@@ -1,6 +1,5 @@
 """A body's bytes without a copy: an iterator of views, which holds the lease between steps."""
 
-import contextlib
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -52,9 +51,11 @@ class BodyViews:
         size, self._size = self._size, 0
         view, self._view = self._view, None
         if view is not None:
-            # Refused when an array of it is alive; the block's own probe finds that out too.
-            with contextlib.suppress(BufferError):
+            try:
                 view.release()
+            except BufferError:  # noqa: SIM105 (a context manager would cost more than the rest)
+                # An array of it is alive; the block's own probe finds that out too.
+                pass
             del view
         if size:
             self._body._unlease(size)
