@@ -30,6 +30,16 @@ class BlockStats:
     outstanding: int
     idle: int
 
+    def __add__(self, other: "BlockStats") -> "BlockStats":
+        """The count of two pools together."""
+        return BlockStats(
+            self.acquired + other.acquired,
+            self.released + other.released,
+            self.given_up + other.given_up,
+            self.outstanding + other.outstanding,
+            self.idle + other.idle,
+        )
+
 
 class BlockPool:
     """A thread-safe pool of `bytearray` blocks of `block_size` bytes each.

@@ -257,7 +257,7 @@ class BodyReader(Handle):
         closed and the bytes are dropped. Otherwise it is handed over, and None returned.
         """
         slot = self._slot
-        if n * COPY_SHARE <= slot.block_size and slot.held:
+        if n * COPY_SHARE <= len(block) and slot.held:
             with memoryview(block) as whole, whole[:n] as data:
                 done = self._feed_tail(data, n) if n <= self._room() else 0
             if done < 0:
@@ -274,8 +274,12 @@ class BodyReader(Handle):
         return None, code == PAUSE
 
     def _room(self) -> int:
-        ends = self._slot.ends
-        return self._slot.block_size - ends[-1] if ends else 0
+        slot = self._slot
+        try:
+            return len(slot.blocks[-1]) - slot.ends[-1]
+        except IndexError:
+            # A reader in a thread has taken the last one.
+            return 0
 
     def release(self) -> None:
         """The request is over: take the body back unless it is detached.

@@ -178,6 +178,14 @@ class Config:
 
     block_size: Annotated[int, Doc("pool", "size of a pooled body block")] = 64 * KIB
     max_blocks: Annotated[int, Doc("pool", "body blocks in use at once")] = 16384
+    max_large_blocks: Annotated[
+        int,
+        Doc(
+            "pool",
+            "blocks four times as large in use at once; 0: none",
+            "for what is still to come of a long body whose reader keeps up",
+        ),
+    ] = 1024
     max_idle_blocks: Annotated[int, Doc("pool", "body blocks kept for reuse")] = 256
     max_bodies: Annotated[int, Doc("pool", "request bodies at once")] = 65536
     high_water: Annotated[int, Doc("pool", "blocks a body may hold before reading pauses")] = 4
@@ -214,6 +222,7 @@ class Config:
 _MAY_BE_ZERO = frozenset(["port", "max_body", "max_idle_blocks", "low_water", "body_min_bytes"]) | {
     "app_timeout",
     "keep_memory",
+    "max_large_blocks",
     "max_requests",
     "max_requests_jitter",
     "max_chunk_extensions",

@@ -86,8 +86,10 @@ class Handle(Referable):
         slot = self._slot
         with slot.lock:
             ends = slot.ends
-            end = ends[-1] if ends else slot.block_size
-            size = min(size, slot.block_size - end)
+            if not ends:
+                return 0
+            last, end = slot.blocks[-1], ends[-1]
+            size = min(size, len(last) - end)
             if not size:
                 return 0
             step = _lifecycle.feed(
@@ -104,7 +106,7 @@ class Handle(Referable):
             if step[0] < OK:
                 return step[0]
             # Under the lock, because a close in another thread may recycle the block next.
-            memoryview(slot.blocks[-1])[end : end + size] = data[:size]
+            memoryview(last)[end : end + size] = data[:size]
             _, slot.held, slot.paused = step
             ends[-1] = end + size
             self.received += size
@@ -316,7 +318,7 @@ class Handle(Referable):
                 (_, slot.state, slot.generation, slot.leased, slot.waiting, slot.ended,
                  slot.failed, slot.detached, slot.held, slot.paused) = step  # fmt: skip
             if block is not None:
-                pool.blocks.put(block)
+                pool.put_block(block)
                 block = None
             if blocks is not None or resumed:
                 self._follow(blocks, None, resumed)

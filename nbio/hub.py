@@ -22,6 +22,9 @@ from nbio.recording import Recorder
 SCRATCH = 262144
 NEVER = float("inf")
 
+LARGE = 4
+"""How many blocks' size a large one has."""
+
 CANCEL_TIMEOUT = 1.0
 """Seconds that cancelled requests have, to clean up."""
 
@@ -90,7 +93,10 @@ class Hub:
             high_water=config.high_water,
             low_water=config.low_water,
             safety=config.safety,
+            large=large_blocks(config),
         )
+        # Of a body of which so many bytes were read, and are missing, blocks may be so large.
+        self._large = config.block_size * LARGE if self.pool.large is not None else NEVER
         self.heads = HeadParser(
             max_line=config.max_request_line,
             max_fields=config.max_headers,
@@ -267,20 +273,29 @@ class Hub:
         if self.closing and not self._joining and not self.connections and not self.running:
             self.enough.set()
 
-    def take_spare(self) -> bytearray | None:
-        """The block to receive into; None when the pool has none left."""
-        if self.spare is None:
-            try:
-                self.spare = self.pool.blocks.get()
-            except PoolExhausted:
-                return None
+    def take_spare(self, body: BodyReader, missing: int) -> bytearray | None:
+        """The block to receive `missing` bytes of a body into; None when the pool has none left."""
+        spare = self.spare
+        large = missing >= self._large and body.consumed >= self._large
+        if spare is not None:
+            if large is (len(spare) == self._large):
+                return spare
+            self.return_spare()
+        if large and self.pool.large is not None:
+            with contextlib.suppress(PoolExhausted):
+                self.spare = self.pool.large.get()
+                return self.spare
+        try:
+            self.spare = self.pool.blocks.get()
+        except PoolExhausted:
+            return None
         return self.spare
 
     def return_spare(self) -> None:
         """Give the spare block back. Not while the loop receives into it."""
         spare, self.spare = self.spare, None
         if spare is not None:
-            self.pool.blocks.put(spare)
+            self.pool.put_block(spare)
 
     def _tick(self) -> None:
         """One timer for all deadlines of all connections."""
@@ -304,6 +319,19 @@ class Hub:
         for exchange in late:
             del self.overdue[exchange]
             exchange.timed_out()
+
+
+def large_blocks(config: Config) -> BlockPool | None:
+    """The blocks for long bodies, if there are to be any.
+
+    A body gets them once it has shown that it is long and its reader quick. To begin with them
+    would let whoever sends one byte of each of many bodies take four times the memory.
+    """
+    if not config.max_large_blocks:
+        return None
+    idle = config.max_idle_blocks // LARGE**2
+    size = config.block_size * LARGE
+    return BlockPool(size, idle, config.max_large_blocks, safety=config.safety)
 
 
 if sys.version_info >= (3, 12):

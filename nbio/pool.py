@@ -34,7 +34,6 @@ class Slot:
 
     __slots__ = (
         "acquired_at",
-        "block_size",
         "blocks",
         "detached",
         "ended",
@@ -52,9 +51,8 @@ class Slot:
         "waiting",
     )
 
-    def __init__(self, lock: Lock, block_size: int) -> None:
+    def __init__(self, lock: Lock) -> None:
         self.lock = lock
-        self.block_size = block_size
         self.state: int = FREE
         self.generation = 0
         self.leased: int = NONE
@@ -121,6 +119,9 @@ class BodyPool:
     its feeder must pause, at or below the second it may resume. At most `max_slots` bodies
     are out at once, at most `max_idle_slots` slots are kept for reuse.
 
+    `large` is a second pool of blocks, of another size: what a feeder takes there comes back
+    there, and to a slot a block is a block, whatever its size.
+
     `safety`: "off" checks generations only; "simple" also samples acquisition stacks; "debug"
     notes every acquisition and both stacks of a second close, poisons freed blocks and holds
     them back before they are used again.
@@ -141,6 +142,7 @@ class BodyPool:
         high_water: int = 4,
         low_water: int = 2,
         safety: Safety = "simple",
+        large: BlockPool | None = None,
     ) -> None:
         if not 0 <= low_water < high_water or max_slots < 1 or max_idle_slots < 0:
             raise ValueError(
@@ -151,6 +153,7 @@ class BodyPool:
         if safety not in ("off", "simple", "debug"):
             raise ValueError(f'safety is "off", "simple" or "debug", not {safety!r}')
         self.blocks = blocks if blocks is not None else BlockPool(safety=safety)
+        self.large = large
         self.high_water = high_water
         self.low_water = low_water
         self.max_slots = max_slots
@@ -224,7 +227,7 @@ class BodyPool:
     @section
     def _grow(self) -> None:
         """Add an idle slot."""
-        slot = Slot(self._lock, self.blocks.block_size)
+        slot = Slot(self._lock)
         slot.guard = Guard(self, slot)
         with self._lock:
             full = self._acquired - self._released >= self.max_slots
@@ -265,8 +268,16 @@ class BodyPool:
     def free_blocks(self, blocks: list[bytearray]) -> None:
         """Return a freed slot's blocks to the block pool. Interrupted, it may be called again."""
         while blocks:
-            self.blocks.put(blocks[-1])
+            self.put_block(blocks[-1])
             del blocks[-1]
+
+    def put_block(self, block: bytearray) -> None:
+        """Return a block to the block pool that it is of. Never waits."""
+        large = self.large
+        if large is not None and len(block) == large.block_size:
+            large.put(block)
+        else:
+            self.blocks.put(block)
 
     # Finalizers.
 
@@ -348,7 +359,8 @@ class BodyPool:
     def stats(self) -> PoolStats:
         """Count slots, all at one moment, and blocks, all at one moment."""
         self.drain()
-        return self._count(self.blocks.stats())
+        blocks = self.blocks.stats()
+        return self._count(blocks if self.large is None else blocks + self.large.stats())
 
     @section
     def _count(self, blocks: BlockStats) -> PoolStats:

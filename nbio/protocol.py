@@ -79,11 +79,12 @@ class Connection(Ending):
         if self.body is not None and not self._lingering and not self._awaited:
             missing = self._receiver.direct
             if missing >= DIRECT:
-                block = self._hub.take_spare()
+                block = self._hub.take_spare(self.body, missing)
                 if block is not None:
                     self._filling = True
                     # Never more than this body's bytes: a view of a block reaches all of it.
-                    return memoryview(block)[:missing]
+                    view = memoryview(block)
+                    return view if missing >= len(block) else view[:missing]
         self._filling = False
         return self._hub.scratch_view
 

@@ -108,8 +108,8 @@ class Recorder:
 
     # Under the pool's lock.
 
-    def _slot(self, lock: Lock, block_size: int) -> Slot:
-        slot = Slot(lock, block_size)
+    def _slot(self, lock: Lock) -> Slot:
+        slot = Slot(lock)
         slot.generation = next(self._numbers) << BASE
         return slot
 

@@ -51,9 +51,10 @@ class BodyViews:
         size, self._size = self._size, 0
         view, self._view = self._view, None
         if view is not None:
-            try:
+            # A context manager would cost more than all the rest.
+            try:  # noqa: SIM105
                 view.release()
-            except BufferError:  # noqa: SIM105 (a context manager would cost more than the rest)
+            except BufferError:
                 # An array of it is alive; the block's own probe finds that out too.
                 pass
             del view
