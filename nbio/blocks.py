@@ -4,11 +4,17 @@ import itertools
 import threading
 from collections import deque
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from nbio.errors import NbioError, PoolExhausted
 
 Safety = Literal["off", "simple", "debug"]
+
+SMALL: Final = 4096
+"""A copy of so many bytes costs less than the view that would save it."""
+
+COPY_SHARE: Final = 4
+"""At most one part in this many of a block is worth copying to save the rest of it."""
 
 POISON = 0xDD
 QUARANTINE = 32

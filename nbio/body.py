@@ -7,6 +7,7 @@ from typing import Protocol, Self
 
 from nbio import _lifecycle
 from nbio._lifecycle import BUSY, COPY, EMPTIED, EMPTY, ENDED, FAILED, OK, OPEN, PAUSE, READY
+from nbio.blocks import COPY_SHARE, SMALL
 from nbio.errors import (
     BlockingCallError,
     BodyClosedError,
@@ -275,11 +276,10 @@ class BodyReader(Handle):
 
     def _room(self) -> int:
         slot = self._slot
-        try:
-            return len(slot.blocks[-1]) - slot.ends[-1]
-        except IndexError:
-            # A reader in a thread has taken the last one.
-            return 0
+        # A reader in a thread may take the last one at any moment; this is but a guess.
+        for block, end in zip(slot.blocks[-1:], slot.ends[-1:], strict=False):
+            return len(block) - end
+        return 0
 
     def release(self) -> None:
         """The request is over: take the body back unless it is detached.
@@ -357,9 +357,7 @@ class BodyReader(Handle):
             block, start, end = slot.blocks[0], slot.start, slot.ends[0]
             if 0 < n < end - start:
                 end = start + n
-            # What is small is copied twice for less than a view costs.
-            small = end - start <= SMALL
-            data = bytes(block[start:end] if small else memoryview(block)[start:end])
+            data = bytes(block[start:end] if end - start <= SMALL else memoryview(block)[start:end])
             taken = end - start
         finally:
             self._unlease(taken)
@@ -400,10 +398,3 @@ class BodyReader(Handle):
         )
         error.closed_by = self._closed_by
         return error
-
-
-SMALL = 4096
-"""A copy of so many bytes costs less than the view that would save it."""
-
-COPY_SHARE = 4
-"""At most one part in this many of a block is worth copying to save the rest of it."""

@@ -86,12 +86,10 @@ class Handle(Referable):
         slot = self._slot
         with slot.lock:
             ends = slot.ends
-            if not ends:
-                return 0
-            last, end = slot.blocks[-1], ends[-1]
-            size = min(size, len(last) - end)
+            size = min(size, len(slot.blocks[-1]) - ends[-1]) if ends else 0
             if not size:
                 return 0
+            last, end = slot.blocks[-1], ends[-1]
             step = _lifecycle.feed(
                 slot.state,
                 slot.generation,

@@ -8,6 +8,7 @@ stays pending until the server says `next_message`, so a pipelined request can't
 import re
 from typing import Final
 
+from nbio.blocks import SMALL
 from nbio.chunked import DATA, DONE, ChunkedDecoder, Sink
 from nbio.config import Config
 from nbio.errors import Refusal
@@ -18,9 +19,6 @@ HEAD: Final = 0
 LENGTH: Final = 1
 CHUNKED: Final = 2
 COMPLETE: Final = 3
-
-SMALL: Final = 4096
-"""A body of so many bytes that came with its head is fed without a view of it."""
 
 EMPTY_LINES = 2
 """How many empty lines before a request line are skipped (RFC 9112, 2.2: at least one)."""
