@@ -192,8 +192,13 @@ def bool_var(name: str) -> BoolExpr:
 
 
 def parameter(name: str, lo: int, hi: int = UNBOUNDED) -> IntExpr:
-    """A parameter of an action, or the bound variable of a quantifier."""
+    """A parameter of an action."""
     return _node(IntExpr, "param", (), (name,), (lo, hi))
+
+
+def bound_variable(name: str, lo: int, hi: int) -> IntExpr:
+    """The variable of a quantifier: another node than an action's parameter of that name."""
+    return _node(IntExpr, "param", (), (name, "bound"), (lo, hi))
 
 
 def select_int(array: str, size: int, index: IntLike, lo: int, hi: int) -> IntExpr:

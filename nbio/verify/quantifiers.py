@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 
 from nbio.verify.declared import Index
 from nbio.verify.expr import (
@@ -16,24 +17,36 @@ from nbio.verify.expr import (
     as_bool,
     as_int,
     boolean,
+    bound_variable,
     integer,
     ite,
     maximum,
     minimum,
-    parameter,
     quantifier,
 )
 from nbio.verify.rewriting import rebuild, substitute
 
+_open: ContextVar[frozenset[int]] = ContextVar("the variables whose bodies are being built")
+
 
 def _each(op: str, index: Index, body: Callable[[IntExpr], BoolLike]) -> Expr:
-    # The bound variable's name must differ from enclosing ones: depth is read off the body.
-    bound = parameter(f"{index.name}_", 0, index.size - 1)
-    inner = boolean(body(bound))
-    if bound.uid in _bound_in(inner):
-        bound = parameter(f"{index.name}_{len(_bound_in(inner))}_", 0, index.size - 1)
-        inner = boolean(body(bound))
-    return quantifier(op, bound, index.size, inner)
+    # Two variables of one name would be one node: where `i` belongs to a quantifier around this
+    # one, `a[i] == a[j]` would be taken for `a[j] == a[j]`, which is true. So the name differs from
+    # those that are open around it, and from those bound in what the body was given ready-made.
+    around, number = _open.get(frozenset()), 0
+    while True:
+        name = f"{index.name}_{number}_" if number else f"{index.name}_"
+        bound = bound_variable(name, 0, index.size - 1)
+        number += 1
+        if bound.uid in around:
+            continue
+        before = _open.set(around | {bound.uid})
+        try:
+            inner = boolean(body(bound))
+        finally:
+            _open.reset(before)
+        if bound.uid not in _bound_in(inner):
+            return quantifier(op, bound, index.size, inner)
 
 
 def _bound_in(expr: Expr) -> set[int]:

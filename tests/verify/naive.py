@@ -16,7 +16,7 @@ from nbio.verify.spec import Action, Model
 
 State = tuple[int, ...]
 Label = tuple[str, tuple[int, ...]]
-Env = dict[str, int]
+Env = dict[tuple[str | int, ...], int]
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Naive:
         if op in ("int", "bool"):
             return int(data[0])
         if op == "param":
-            return env[str(data[0])]
+            return env[data]
         if op == "var":
             return state[self.offset[str(data[0])]]
         if op == "select":
@@ -100,7 +100,7 @@ class Naive:
             index = max(0, min(of(args[0]), int(data[1]) - 1))
             return state[self.offset[str(data[0])] + index]
         if op in ("forall", "exists", "count"):
-            bound = str(args[0].data[0])
+            bound = args[0].data
             hits = sum(of(args[1], {**env, bound: i}) for i in range(int(data[0])))
             return {"forall": int(hits == data[0]), "exists": int(hits > 0), "count": hits}[op]
         return _operators[op]([of(a) for a in args])
@@ -121,7 +121,7 @@ class Naive:
         """Every action at every value of its parameters."""
         for action in self.model.actions:
             for values in itertools.product(*(range(i.size) for _, i in action.params)):
-                names = [n for n, _ in action.params]
+                names = [(n,) for n, _ in action.params]
                 yield action, (action.name, values), dict(zip(names, values, strict=True))
 
     def steps(self, state: State) -> Iterator[Step | Fault]:

@@ -184,6 +184,29 @@ def test_sums() -> None:
     assert check(m).verdict is Verdict.CONFIRMED
 
 
+def test_a_quantifier_within_another_of_the_same_index_keeps_their_members_apart() -> None:
+    m = Model("m")
+    i = m.index("i", 2)
+    a = m.booleans("a", i, [True, False])
+    outer = forall(i, lambda p: count(i, lambda _: a[p]) == count(i, lambda q: a[q]))
+    m.always("outer", ~outer, because="twice a[p] is 2 or 0, and one of them holds")
+    alike = forall(i, lambda p: exists(i, lambda q: a[p] == a[q]))
+    m.always("alike", alike, because="each is like itself")
+    every = forall(i, lambda p: forall(i, lambda q: a[p] == a[q]))
+    m.always("every", ~every, because="they differ")
+    said = exists(i, lambda q: a[q])
+    ready = forall(i, lambda p: said & forall(i, lambda q: exists(i, lambda r: a[r] == a[p])))
+    m.always("ready-made", ready, because="what was built before is about its own members")
+
+    @m.action(i_=i)
+    def take(do: Step, i_: IntExpr) -> None:
+        do.when(a[i_], exists(i, lambda p: ~a[p]), said)
+        do.set(a[1 - i_], False)
+
+    m.done(False)
+    assert check(m).verdict is Verdict.CONFIRMED
+
+
 def test_the_least_and_the_greatest() -> None:
     m = Model("m")
     i = m.index("i", 3)
