@@ -14,7 +14,16 @@ from nbio.body import BodyReader
 from nbio.errors import ClientDisconnected, ResponseError
 from nbio.files import FilePart
 from nbio.heads import RequestHead
-from nbio.responses import CONTINUE, LENGTH, Framing, RawHeaders, encode_fields, wants_trailers
+from nbio.responses import (
+    CONTINUE,
+    LENGTH,
+    WHOLE,
+    Framing,
+    RawHeaders,
+    encode_fields,
+    wants_trailers,
+    whole,
+)
 from nbio.waiters import post
 
 if TYPE_CHECKING:
@@ -123,6 +132,7 @@ class Exchange:
         "disconnected",
         "framing",
         "head",
+        "over",
         "released",
         "task",
         "wire",
@@ -136,6 +146,8 @@ class Exchange:
         # Decided when the response starts; so this also says whether it did.
         self.framing: Framing | None = None
         self.complete = False
+        # Whether nothing of the application's runs for it any more.
+        self.over = False
         # Whether the body was released; the second time would only cost.
         self.released = False
         # The client is gone, or was told off: nothing can be sent any more.
@@ -167,6 +179,8 @@ class Exchange:
 
     def close(self) -> None:
         """The request is over. Also for one whose task never came to run."""
+        # This before the body; see NativeExchange.open_body.
+        self.over = True
         if self.body is not None and not self.released:
             self.body.release()
         self.wire.ended(self)
@@ -189,15 +203,15 @@ class Exchange:
         head = self.head
         wire = self.wire
         keep = head.keep_alive and not head.expects and wire.may_persist(last)
-        framing = Framing(keep)
         if last:
             size = len(data)
             if keep and size <= JOIN and head.version == "1.1" and head.method != "HEAD":
-                whole = framing.whole(status, headers, data, wire.common_fields())
-                if whole:
-                    self.framing = framing
-                    wire.write(whole)
+                response = whole(status, headers, data, wire.common_fields())
+                if response:
+                    self.framing = WHOLE
+                    wire.write(response)
                     return
+        framing = Framing(keep)
         block = framing.head(status, headers, size, head.method, head.version, wire.common_fields())
         payload = framing.body(data, last)
         self.framing = framing

@@ -46,31 +46,41 @@ class RequestHead:
         query: bytes,
         version: str,
         headers: list[tuple[bytes, bytes]],
+        length: int = 0,
+        chunked: bool = False,
+        expects: bool = False,
+        keep_alive: bool = True,
+        websocket: bool = False,
     ) -> None:
         self.method = method
         self.path = path
         self.query = query
         self.version = version
         self.headers = headers
-        self.length = 0
-        self.chunked = False
+        self.length = length
+        self.chunked = chunked
         # Never merged into `headers`: a trailer may not change what was decided by the head.
         self.trailers: Sequence[tuple[bytes, bytes]] = ()
         # Whether the client waits for a 100 (Continue) before it sends the body.
-        self.expects = False
-        self.keep_alive = version == "1.1"
+        self.expects = expects
+        self.keep_alive = keep_alive
         # Whether it asks to go on as a WebSocket, which a server may ignore.
-        self.websocket = False
+        self.websocket = websocket
 
     def again(self, method: str, path: bytes, query: bytes) -> "RequestHead":
         """Another request with the same fields; its list is its own."""
-        other = RequestHead(method, path, query, self.version, self.headers.copy())
-        other.length = self.length
-        other.chunked = self.chunked
-        other.expects = self.expects
-        other.keep_alive = self.keep_alive
-        other.websocket = self.websocket
-        return other
+        return RequestHead(
+            method,
+            path,
+            query,
+            self.version,
+            self.headers.copy(),
+            self.length,
+            self.chunked,
+            self.expects,
+            self.keep_alive,
+            self.websocket,
+        )
 
     @property
     def has_body(self) -> bool:

@@ -10,6 +10,7 @@ import inspect
 from typing import ClassVar, Final
 
 from nbio.body import BodyReader
+from nbio.errors import ClientDisconnected
 from nbio.exchange import Peer, Wire
 from nbio.heads import RequestHead
 from nbio.hub import Hub
@@ -45,11 +46,10 @@ def inline(handler: SyncHandler) -> InlineHandler:
 class InlineSite(NativeSite):
     """An inline handler, and what all its requests need."""
 
-    __slots__ = ("_inline",)
+    __slots__ = ()
 
     def __init__(self, handler: InlineHandler, threads: int) -> None:
-        super().__init__(handler, threads)
-        self._inline = handler.handler
+        super().__init__(handler, threads, handler.handler)
 
     def exchange(
         self,
@@ -59,42 +59,30 @@ class InlineSite(NativeSite):
         peer: Peer,
     ) -> "InlineExchange":
         """Make the exchange for a request."""
-        return InlineExchange(self, self._inline, wire, head, body, peer)
+        return InlineExchange(self, wire, head, body, peer)
 
 
 class InlineExchange(NativeExchange):
     """A request to an inline handler. Only a response that takes its time has a task."""
 
-    __slots__ = ("_begun", "_handler", "_slow")
+    __slots__ = ("_slow",)
     begins_at_once: ClassVar[bool] = True
     wants_whole: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        site: InlineSite,
-        handler: SyncHandler,
-        wire: Wire,
-        head: RequestHead,
-        body: BodyReader | None,
-        peer: Peer,
-    ) -> None:
-        super().__init__(site, wire, head, body, peer)
-        self._handler = handler
-        self._begun = False
-        # What is sent by a task.
-        self._slow: tuple[Response, SlowBody] | None = None
+    _slow: tuple[Response, SlowBody]
+    """What the task sends."""
 
     def begin(self, hub: Hub) -> None:
         # No context variable of one request is seen by another.
         hub.context.copy().run(self._serve, hub)
 
     def _serve(self, hub: Hub) -> None:
-        if self.disconnected:
-            # Over already; see `lost`.
-            return
-        self._begun = True
+        handler = self._site.inline
+        assert handler is not None, "this site has one"
         try:
-            response = self._handler(Request(self))
+            if self.disconnected:
+                raise ClientDisconnected("the client is gone")
+            response = handler(Request(self))
             slow = self.answer(response)
             if slow is not None:
                 self._slow = (response, slow)
@@ -107,11 +95,4 @@ class InlineExchange(NativeExchange):
         self.close()
 
     async def call(self) -> None:
-        assert self._slow is not None, "the handler has returned it"
         await self.answer_slowly(*self._slow)
-
-    def lost(self) -> None:
-        super().lost()
-        if not self._begun:
-            # Nobody else will.
-            self.close()

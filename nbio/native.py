@@ -189,10 +189,12 @@ Handler: TypeAlias = AsyncHandler | SyncHandler
 class NativeSite:
     """A handler, and what all its requests need."""
 
-    __slots__ = ("handler", "pool", "workers")
+    __slots__ = ("handler", "inline", "pool", "workers")
     interface = "native"
 
-    def __init__(self, handler: Handler, threads: int) -> None:
+    def __init__(self, handler: Handler, threads: int, inline: "SyncHandler | None" = None) -> None:
+        # One that is called without a task, by exchanges of its own; `handler` then is the same.
+        self.inline = inline
         # Their threads start when they are needed, by sync handlers and by sync iterables.
         self.workers = Workers(threads)
         # Set when the server starts, which makes the pool.
@@ -253,7 +255,7 @@ _opening = threading.Lock()
 class NativeExchange(Exchange):
     """A request to a native handler."""
 
-    __slots__ = ("_over", "_site", "peer")
+    __slots__ = ("_site", "peer")
 
     def __init__(
         self,
@@ -266,7 +268,6 @@ class NativeExchange(Exchange):
         super().__init__(wire, head, body)
         self._site = site
         self.peer = peer
-        self._over = False
 
     def open_body(self) -> BodyReader:
         """The request's body; for a request without one an empty one, made when asked for."""
@@ -280,7 +281,9 @@ class NativeExchange(Exchange):
                 body.finish()
                 self.body = body
                 self.released = False
-                if self._over:
+                # No lock in `close`: it stores `over` before it looks at the body, we do the
+                # reverse, so one of the two sees the other's; releasing twice does no harm.
+                if self.over:
                     body.release()
         return self.body
 
@@ -303,12 +306,6 @@ class NativeExchange(Exchange):
         loop.call_soon_threadsafe(send)
         sent.result()
 
-    def close(self) -> None:
-        # No lock: open_body stores the body before it looks at this, we do the reverse, so one
-        # of the two sees the other's, and releasing twice does no harm.
-        self._over = True
-        super().close()
-
     async def call(self) -> None:
         response = await self._site.handler(Request(self))
         slow = self.answer(response)
@@ -327,13 +324,16 @@ class NativeExchange(Exchange):
         if self.disconnected:
             raise ClientDisconnected("the client is gone")
         body = response.body
-        if isinstance(body, str):
-            body = body.encode()
-        elif isinstance(body, bytearray | memoryview):
-            body = bytes(body)
-        elif body is not None and not isinstance(body, bytes):
-            return body
-        self.send_all(response.status, response.encoded_headers(), body or b"")
+        if not isinstance(body, bytes):
+            if body is None:
+                body = b""
+            elif isinstance(body, str):
+                body = body.encode()
+            elif isinstance(body, bytearray | memoryview):
+                body = bytes(body)
+            else:
+                return body
+        self.send_all(response.status, response.encoded_headers(), body)
         return None
 
     async def answer_slowly(self, response: Response, body: SlowBody) -> None:

@@ -72,7 +72,7 @@ class Connection(Ending):
         self.body = None
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
-            exchange.lost()
+            self._lose(exchange)
         self._wake_writers()
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -224,11 +224,12 @@ class Connection(Ending):
 
     def _whole(self, exchange: Exchange, body: BodyReader) -> bool:
         """Whether all of the body is here; if not, the exchange begins when it is."""
+        self._awaited = True
         if self._too_long(max(exchange.head.length, body.received)):
             return False
         if self._receiver.state == COMPLETE:
+            self._awaited = False
             return True
-        self._awaited = True
         self._hub.running.add(exchange)
         self._resume()
         exchange.send_continue()
@@ -281,11 +282,18 @@ class Connection(Ending):
             self._close(clean=False)
             return
         started = exchange.framing is not None
-        exchange.lost()
+        self._lose(exchange)
         if started:
             self.abort()
         else:
             self._refuse(status, why, to_head=exchange.head.method == "HEAD")
+
+    def _lose(self, exchange: Exchange) -> None:
+        """Nothing can be sent any more; that is the end of one that hasn't begun."""
+        exchange.lost()
+        if self._awaited:
+            self._awaited = False
+            exchange.close()
 
     def _fail_body(self, status: int, why: str, gone: bool) -> None:
         body, self.body = self.body, None

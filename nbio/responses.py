@@ -156,18 +156,6 @@ class Framing:
         self.left = 0
         self.keep_alive = keep_alive
 
-    def whole(self, status: int, headers: RawHeaders, data: bytes, always: bytes) -> bytes:
-        """A whole response to an HTTP/1.1 request other than HEAD that leaves the connection open.
-
-        What `head` and `body` would make of it, but at one go; b"" when it isn't that plain.
-        """
-        known = encoded(status, headers)
-        size = len(data)
-        if not known.plain or known.declared not in (-1, size):
-            return b""
-        self.kind = LENGTH
-        return b"%b%d\r\n\r\n%b" % (known.opening(always), size, data)
-
     def head(
         self, status: int, headers: RawHeaders, size: int, method: str, version: str, always: bytes
     ) -> bytes:
@@ -236,6 +224,23 @@ class Framing:
         if self.kind == CHUNKED:
             return b"0\r\n%b\r\n" % encoded
         return self.body(b"", True)
+
+
+WHOLE: Final = Framing(True)
+"""That of responses by `whole`; nothing changes it, since nothing follows."""
+WHOLE.kind = LENGTH
+
+
+def whole(status: int, headers: RawHeaders, data: bytes, always: bytes) -> bytes:
+    """A whole response to an HTTP/1.1 request other than HEAD that leaves the connection open.
+
+    What `Framing` would make of it, but at one go; b"" when it isn't that plain.
+    """
+    known = encoded(status, headers)
+    size = len(data)
+    if not known.plain or known.declared not in (-1, size):
+        return b""
+    return b"%b%d\r\n\r\n%b" % (known.opening(always), size, data)
 
 
 def encode_trailers(trailers: Pairs) -> bytes:
