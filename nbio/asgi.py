@@ -143,8 +143,8 @@ class AsgiExchange(Exchange):
             if type(data) is not bytes:
                 data = as_bytes(data)
             self._send_body(data, not message.get("more_body", False))
-            if self.wire.write_paused and not self.complete:
-                await self.wire.drained()
+            if not self.complete:
+                await self.make_way(len(data))
         else:
             await self._send_other(kind, message)
 

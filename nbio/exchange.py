@@ -237,6 +237,14 @@ class Exchange:
                 raise ClientDisconnected("the client is gone")
             self.wire.write(payload)
 
+    async def make_way(self, size: int) -> None:
+        """After a piece of so many bytes: wait for room, or let others have their turn."""
+        framing = self.framing
+        if self.wire.write_paused:
+            await self.wire.drained()
+        elif framing is not None and framing.stint_over(size):
+            await asyncio.sleep(0)
+
     async def send_file(self, status: int, headers: RawHeaders, part: FilePart) -> None:
         """Send a whole response, its body a file, which is closed.
 

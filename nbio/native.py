@@ -364,8 +364,7 @@ class NativeExchange(Exchange):
                     # A view is the body's, and won't stay.
                     data = piece if isinstance(piece, bytes) else bytes(piece)
                     self.send_piece(data, last=False)
-                if self.wire.write_paused:
-                    await self.wire.drained()
+                await self.make_way(len(piece))
             if response.trailers is None:
                 self.send_piece(b"", last=True)
             else:

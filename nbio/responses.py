@@ -145,16 +145,35 @@ def encoded(status: int, headers: Pairs) -> Encoded:
     return known
 
 
+STINT: Final = 1 << 20
+"""After so many bytes of a stream that never waits others get a turn of the loop."""
+PIECE: Final = 4096
+"""The bytes whose sending costs what another piece costs, however small: about 3 microseconds."""
+
+
 class Framing:
     """How one response is sent: decided with its head, obeyed by its body."""
 
-    __slots__ = ("keep_alive", "kind", "left")
+    __slots__ = ("_stint", "keep_alive", "kind", "left")
 
     def __init__(self, keep_alive: bool) -> None:
         self.kind: int = NONE
         # Of a LENGTH body: bytes still to be sent.
         self.left = 0
         self.keep_alive = keep_alive
+        # What was sent since others had a turn, in bytes.
+        self._stint = 0
+
+    def stint_over(self, size: int) -> bool:
+        """Whether a stream should let others have a turn, after another piece of so many bytes.
+
+        A client that reads as fast as the application sends never makes it wait.
+        """
+        self._stint += size + PIECE
+        if self._stint < STINT:
+            return False
+        self._stint = 0
+        return True
 
     def head(
         self, status: int, headers: RawHeaders, size: int, method: str, version: str, always: bytes
