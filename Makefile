@@ -5,11 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := .venv-peers
+COMPILED := build/compiled
+# The compiled package before the source, which would else be found in the working directory.
+AS_COMPILED = PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/$(COMPILED):$(CURDIR)
 OPTIONS :=
-SOURCES := nbio model proofs tests docs/examples
+SOURCES := nbio model proofs tests docs/examples hatch_build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check verify verify-full code-mutants soak peers bench clean emit
+.PHONY: help setup demo test test-compiled compiled check verify verify-full code-mutants soak peers bench clean emit
 
 help: ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -27,6 +30,16 @@ demo: $(READY) ## the bug, the refuted fix, the checked design, and a server tha
 
 test: $(READY) check ## every test
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+compiled: $(READY) $(COMPILED)/.made ## the package with its inner part compiled, in build/compiled (a C compiler, a minute)
+
+$(COMPILED)/.made: hatch_build.py $(wildcard nbio/*.py nbio/testing/*.py)
+	$(BIN)/python hatch_build.py $(COMPILED)
+	@touch $@
+
+test-compiled: compiled ## the server's tests, of the compiled package
+	$(AS_COMPILED) $(BIN)/python -m pytest -q -n 2 --dist loadfile tests/test_*.py tests/conformance tests/ops tests/frameworks
+	$(AS_COMPILED) $(BIN)/python -m proofs.histories
 
 check: $(READY) ## formatting, types, import boundaries, freshness of generated files
 	$(BIN)/ruff format --check --quiet $(SOURCES)
@@ -58,9 +71,10 @@ soak: $(READY) ## what takes minutes: 20,000 uploads with aborts, 10,000 idle co
 peers: $(READY) $(PEERS)/.ready ## the conformance cases against other servers; renews docs/peers.md
 	$(BIN)/python -m tests.peers
 
-bench: $(READY) $(PEERS)/.ready ## measure against the peers (needs wrk, gcc); OPTIONS=--quick tries all once
+bench: $(READY) $(PEERS)/.ready $(COMPILED)/.made ## measure against the peers (needs wrk, gcc); OPTIONS=--quick tries all once
 	$(BIN)/python tests/bench/bench_pool.py
 	$(PEERS)/bin/python -m tests.bench.bench_path
+	$(AS_COMPILED) $(PEERS)/bin/python -m tests.bench.bench_path
 	$(PEERS)/bin/python -m tests.bench.run $(OPTIONS)
 	$(BIN)/python -m tests.bench.bench_verify
 

@@ -34,9 +34,10 @@ import sys
 from mypyc.build import mypycify
 from setuptools import setup
 sys.argv = ["", "-q", "build_ext", "--inplace"]
-flags = ["--config-file=", "--ignore-missing-imports", "--python-version=%d.%d" % sys.version_info[:2]]
-modules = mypycify([*flags, *FILES], opt_level="3", debug_level="0", group_name="nbio", target_dir="c")
-setup(name="nbio", packages=["nbio"], ext_modules=modules)
+version = "%d.%d" % sys.version_info[:2]
+flags = ["--config-file=", "--ignore-missing-imports", "--python-version=" + version]
+how = dict(opt_level="3", debug_level="0", group_name="nbio", target_dir="c")
+setup(name="nbio", packages=["nbio"], ext_modules=mypycify([*flags, *FILES], **how))
 """
 
 
@@ -45,12 +46,11 @@ def compile_into(root: Path, target: Path) -> list[Path]:
 
     Raises CalledProcessError where mypyc or the C compiler refuse.
     """
+    ignore = shutil.ignore_patterns("__pycache__", "*.so")
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         package = work / "nbio"
-        shutil.copytree(
-            root / "nbio", package, ignore=shutil.ignore_patterns("__pycache__", "*.so")
-        )
+        shutil.copytree(root / "nbio", package, ignore=ignore)
         for module in MODULES:
             file = package / f"{module}.py"
             # A decorator makes a method one that can't be called directly; and a compiled
@@ -59,18 +59,11 @@ def compile_into(root: Path, target: Path) -> list[Path]:
         files = [f"nbio/{module}.py" for module in MODULES]
         script = SCRIPT.replace("FILES", repr(files))
         subprocess.run([sys.executable, "-c", script], cwd=work, check=True)
-        shutil.copytree(
-            root / "nbio",
-            package,
-            ignore=shutil.ignore_patterns("__pycache__", "*.so"),
-            dirs_exist_ok=True,
-        )
         made = [*work.glob("*.so"), *package.glob("*.so")]
-        target.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(target / "nbio", ignore_errors=True)
-        shutil.copytree(package, target / "nbio")
-        for file in work.glob("*.so"):
-            shutil.copy(file, target)
+        shutil.copytree(root / "nbio", target / "nbio", ignore=ignore)
+        for file in made:
+            shutil.copy(file, target / file.relative_to(work))
     return [target / file.relative_to(work) for file in made]
 
 

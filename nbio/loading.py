@@ -80,6 +80,9 @@ def arity(app: Any) -> int:
 
     Raises AppError for other numbers.
     """
+    if isinstance(app, InlineHandler):
+        # A compiled one has no signature.
+        return 1
     try:
         parameters = inspect.signature(app).parameters.values()
     except (TypeError, ValueError):

@@ -11,12 +11,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import pytest
+
 from model.replay import Judged, judge
 from nbio.server import Server, loop_factory
 from nbio.testing.replay import read
 from nbio.variant import COMPILED
 
 TIMEOUT = 20.0
+
+source_only = pytest.mark.skipif(COMPILED, reason="exchanges or looks into the source's functions")
+"""For tests that a compiled nbio can't have; everything else holds for both."""
 
 
 class Answer:

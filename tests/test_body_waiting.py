@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from nbio.errors import BlockingCallError, BodyClosedError, BodyDisconnected, ConcurrentReadError
+from tests.live import source_only
 from tests.test_body import make, settle
 
 
@@ -151,6 +152,7 @@ def test_a_timed_out_read_loses_nothing() -> None:
     body.release()
 
 
+@source_only
 def test_an_interrupt_of_a_waiting_thread_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(self: object, timeout: float | None) -> bool:
         raise KeyboardInterrupt

@@ -29,6 +29,7 @@ from nbio.errors import BodyDisconnected
 from nbio.leaks import Guard
 from nbio.pool import BodyPool
 from nbio.sections import SECTIONS
+from tests.live import source_only
 
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
@@ -215,6 +216,7 @@ def run(
 
 
 # Balance is checked in the test itself: a deadlock would also stop whoever counts.
+@source_only
 @pytest.mark.nbio_unbalanced
 @pytest.mark.parametrize("kind", ["dropped", "closer", "killed"])
 def test_a_collection_at_each_line_of_every_section(kind: str) -> None:
@@ -306,6 +308,7 @@ SEEDED = {
 }
 
 
+@source_only
 def test_the_harness_sees_seeded_bugs() -> None:
     children = {
         case: subprocess.Popen(

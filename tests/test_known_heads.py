@@ -4,6 +4,7 @@ import pytest
 
 from nbio.errors import Refusal
 from nbio.heads import _KNOWN, _KNOWN_SIZE, _SEEN, HeadParser, RequestHead
+from tests.live import source_only
 
 FIELDS = [
     b"Host: a\r\n\r\n",
@@ -47,6 +48,7 @@ def told(heads: HeadParser, head: bytes) -> object:
     return {name: getattr(found, name) for name in RequestHead.__slots__}
 
 
+@source_only
 def test_what_is_remembered_means_what_it_meant() -> None:
     heads = parser()
     for _ in range(3):
@@ -65,6 +67,7 @@ def test_a_request_with_remembered_fields_has_a_list_of_its_own() -> None:
         found.expects = True
 
 
+@source_only
 def test_again_leaves_no_slot_out() -> None:
     head = RequestHead("GET", b"/", b"", "1.0", [])
     for number, name in enumerate(RequestHead.__slots__):

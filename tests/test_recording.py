@@ -24,7 +24,9 @@ from nbio.recording import Recorder
 from nbio.testing.__main__ import main
 from nbio.testing.replay import START, Event, Recording, TraceError, parsed, read, replay
 from proofs.abstraction import by_table
-from tests.live import RECORDED, chunked, post, serving
+from tests.live import RECORDED, chunked, post, serving, source_only
+
+pytestmark = source_only
 
 EDITS = 800
 

@@ -14,7 +14,7 @@ from websockets.frames import Opcode
 
 from nbio.asgi import Receive, Scope, Send
 from nbio.websocket_frames import QUEUED
-from tests.live import TIMEOUT, Live
+from tests.live import TIMEOUT, Live, source_only
 from tests.test_websocket import Told, accept, dialled, echo, ends, frame, handshake, sockets
 
 
@@ -142,6 +142,7 @@ def test_a_shutdown_does_not_wait_for_ever() -> None:
         assert client.rest()[2:4] == b"\x03\xe9"
 
 
+@source_only
 def test_without_the_package_there_is_a_clear_answer(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -20,6 +20,7 @@ from nbio.config import Config
 from nbio.hub import Hub
 from nbio.loading import site_for
 from nbio.protocol import Connection
+from nbio.variant import COMPILED
 from tests.bench.apps import asgi, native
 from tests.bench.apps.payload import HELLO
 from tests.bench.clients import REALISTIC
@@ -152,7 +153,8 @@ async def whole(app: Any, data: bytes | None) -> tuple[float, float]:
 
 
 async def main() -> None:
-    print(f"Python {platform.python_version()}; CPU us a request")
+    variant = "compiled" if COMPILED else "source"
+    print(f"Python {platform.python_version()}, nbio's {variant}; CPU us a request")
     print(f"{'':34}{'least':>8}{'median':>8}")
     rows: list[tuple[str, Any, bytes | None]] = [
         ("GET, asgi", asgi.hello, GET),

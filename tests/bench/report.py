@@ -7,7 +7,7 @@ import json
 import statistics
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -103,17 +103,30 @@ def judge(result: Result, target: Target) -> tuple[str, float] | None:
 def aims(result: Result) -> Iterator[str]:
     """The table of the aims."""
     version = tuple(int(part) for part in result["machine"]["python"].split(".")[:2])
-    yield "| aim | against | ratio | at least | |"
-    yield "|---|---|---|---|---|"
+    yield "| aim | against | ratio | compiled | at least | |"
+    yield "|---|---|---|---|---|---|"
     for target in targets(version):
         found = judge(result, target)
+        compiled = judge(result, replace(target, ours=f"{target.ours}, compiled"))
         least = f"{target.least:.2f}" if target.least else "-"
         if found is None:
-            yield f"| {target.what} | | not measured | {least} | |"
+            yield f"| {target.what} | | not measured | | {least} | |"
             continue
         name, ratio = found
-        verdict = "" if not target.least else "met" if ratio >= target.least else "**missed**"
-        yield f"| {target.what} | {name} | {ratio:.2f} | {least} | {verdict} |"
+        other = f"{compiled[1]:.2f}" if compiled is not None else ""
+        yield (
+            f"| {target.what} | {name} | {ratio:.2f} | {other} | {least} | "
+            f"{verdict(target, ratio, compiled)} |"
+        )
+
+
+def verdict(target: Target, ratio: float, compiled: tuple[str, float] | None) -> str:
+    """Whether an aim is met, and where only the compiled nbio meets it, that."""
+    if not target.least:
+        return ""
+    if ratio >= target.least:
+        return "met"
+    return "met compiled" if compiled and compiled[1] >= target.least else "**missed**"
 
 
 def number(value: float | None, form: str = ",.0f") -> str:

@@ -109,7 +109,16 @@ class Run:
         cell = cells[server.name] = Cell()
         port = free_port()
         command = servers.command(server, workload.app, port, os.path.dirname(sys.executable))
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+        places = [str(ROOT)]
+        if server.compiled:
+            places.insert(0, str(ROOT / "build" / "compiled"))
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(places),
+            # Else the source would be found in the working directory.
+            "PYTHONSAFEPATH": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
         log = self.into / f"{server.name}.log"
         try:
             pid = stack.enter_context(running(command, port, self.server_core, environment, log))

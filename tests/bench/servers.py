@@ -1,6 +1,6 @@
 """The servers, and how each is started. All run from one environment, so on one interpreter."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 HERE = "tests.bench.apps"
 ALL = ("hello", "big", "read", "count", "echo")
@@ -21,6 +21,8 @@ class Server:
     apps: tuple[str, ...] = ALL
     prefix: str = ""
     skip: frozenset[str] = frozenset()
+    # Whether it is the compiled nbio of build/compiled.
+    compiled: bool = False
 
 
 NBIO = "python -m nbio --host 127.0.0.1 --port {port} {app}"
@@ -30,7 +32,7 @@ GRANIAN = (
 )
 THREADS = 32
 
-SERVERS = (
+PEERS_AND_SOURCE = (
     Server("bare", "control", "python -m tests.bench.apps.bare {port}", ("hello",)),
     Server("bare + task", "control", "python -m tests.bench.apps.bare_task {port}", ("hello",)),
     # Serves one connection at a time, and knows no chunks.
@@ -86,6 +88,12 @@ SERVERS = (
         NO_SOCKETS,
     ),
 )
+COMPILED = tuple(
+    replace(server, name=f"{server.name}, compiled", compiled=True)
+    for server in PEERS_AND_SOURCE
+    if server.name in ("nbio native", "nbio asgi", "nbio inline", "nbio wsgi")
+)
+SERVERS = PEERS_AND_SOURCE + COMPILED
 BY_NAME = {server.name: server for server in SERVERS}
 
 SCRIPTS = ("socketify", "aio", "control")
