@@ -116,7 +116,7 @@ def _check_options(parser: _Parser) -> None:
     parser.add_argument("--states", type=_natural, default=0, help="give up beyond (UNKNOWN)")
     parser.add_argument("--seconds", type=_positive, default=0.0, help="give up after (UNKNOWN)")
     parser.add_argument("--memory", type=_bytes, default=0, metavar="8G", help="as --states")
-    parser.add_argument("--workers", type=_natural, default=1, metavar="N", help="processes")
+    parser.add_argument("--workers", type=_counted, default=1, metavar="N", help="processes")
     parser.add_argument("--no-symmetry", action="store_true", help="count every state")
     parser.add_argument("--progress", action="store_true", help="on standard error")
 
@@ -165,6 +165,12 @@ def _natural(text: str) -> int:
     return int(text)
 
 
+def _counted(text: str) -> int:
+    if not _natural(text):
+        raise argparse.ArgumentTypeError("takes a whole number of at least 1, not '0'")
+    return int(text)
+
+
 def _positive(text: str) -> float:
     try:
         value = float(text)
@@ -194,6 +200,8 @@ def _bytes(text: str) -> int:
 def _built(args: argparse.Namespace) -> tuple[Model, str, str]:
     """The model, its full target, and the command line that names both."""
     constants: Mapping[str, int] = dict(args.constants)
+    if len(constants) < len(args.constants):
+        raise TargetError(f"{args.target}: --set gives a constant twice")
     model, target = Target.parse(args.target).build(constants)
     sets = "".join(f" --set {k}={v}" for k, v in constants.items())
     return model, target, f"{COMMAND} {args.command} {target}{sets}"

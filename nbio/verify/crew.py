@@ -79,7 +79,7 @@ class ForkedCrew(_Asks):
             shard = Shard(search, Share(number, size))
             worker = _Worker(shard, number, self._buffers, theirs, [*self._pipes, ours])
             process = context.Process(target=worker.run, daemon=True)
-            process.start()
+            _start(process)
             theirs.close()
             self._pipes.append(ours)
             self._processes.append(process)
@@ -131,6 +131,18 @@ class ForkedCrew(_Asks):
             process.join()
         for buffer in self._buffers.values():
             buffer.close()
+
+
+def _start(process: multiprocessing.process.BaseProcess) -> None:
+    """Fork; a Ctrl-C that comes meanwhile is acted on afterwards.
+
+    Python runs hooks around a fork, and what is raised in one is printed and forgotten.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Lost:

@@ -261,7 +261,7 @@ class Search:
         if outside.shape[1]:
             self._judge(Columns(self.packing, self.program.position, outside), 1)
         if not words.shape[1]:
-            raise ModelError(f"model {self.program.model.name} has no initial state")
+            raise ModelError(f"model {self.program.model.name} has no initial state within bounds")
         return self.result.least(words)
 
     # ------------------------------------------------------------------------ one chunk

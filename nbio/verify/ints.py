@@ -83,9 +83,12 @@ class Interpreter:
         return evaluate(expr, lambda node: state[where[node.uid]])
 
     def starts(self) -> list[State]:
-        """Every initial state; for models that have few."""
+        """Every initial state, for models that have few; ModelError where there is none."""
         combinations = itertools.product(*(c.choices for c in self.program.cells))
-        return [s for s in dict.fromkeys(combinations) if self.value(self.program.starts, s)]
+        found = [s for s in dict.fromkeys(combinations) if self.value(self.program.starts, s)]
+        if not found:
+            raise ModelError(f"model {self.program.model.name} has no initial state")
+        return found
 
     def may_start(self, state: State) -> bool:
         """Whether a state is an initial one."""

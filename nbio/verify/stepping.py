@@ -37,7 +37,7 @@ def _premise(holds: Expr) -> Expr | None:
 
 
 def initial_words(program: Program, packing: Packing) -> Words:
-    """The initial states, packed; ModelError where the start values have too many combinations."""
+    """The initial states, packed; ModelError where there is none, or too many start values."""
     many = math.prod(len(set(c.choices)) for c in program.cells)
     if many > MOST_STARTS:
         raise ModelError(
@@ -49,7 +49,10 @@ def initial_words(program: Program, packing: Packing) -> Words:
         values = np.array([v - cell.lo for v in dict.fromkeys(cell.choices)], dtype=np.uint64)
         times, words = words.shape[1], words.repeat(values.size, axis=1)
         words[digit.word] += np.tile(values * np.uint64(digit.weight), times)
-    return words.compress(Columns(packing, program.position, words).truth(program.starts), axis=1)
+    words = words.compress(Columns(packing, program.position, words).truth(program.starts), axis=1)
+    if not words.shape[1]:
+        raise ModelError(f"model {program.model.name} has no initial state")
+    return words
 
 
 def successors(

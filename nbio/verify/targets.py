@@ -55,9 +55,12 @@ class Offer:
         for name, default in known.items():
             if default is None and name not in constants:
                 raise TargetError(f"{self.name} needs --set {name}=N: it has no default")
+            if isinstance(default, bool) and constants.get(name, 0) not in (0, 1):
+                raise TargetError(f"{self.name}: {name} is yes or no: --set {name}=1 or {name}=0")
         if isinstance(self.made, Model):
             return self.made
-        model: object = self.made(**constants)
+        given = {k: bool(v) if isinstance(known[k], bool) else v for k, v in constants.items()}
+        model: object = self.made(**given)
         if not isinstance(model, Model):
             raise TargetError(f"{self.name}() returned {type(model).__name__}, not a Model")
         return model
@@ -133,6 +136,9 @@ class Target:
         with contextlib.redirect_stdout(sys.stderr):
             if self.path is not None:
                 return _load_file(self.path)
+            named = all(map(str.isidentifier, self.source.split(".")))
+            if not named or Path(self.source).is_file():
+                raise TargetError(f"{self.source or 'nothing'} is no Python file and no module")
             if "" not in sys.path and str(Path.cwd()) not in sys.path:
                 sys.path.insert(0, str(Path.cwd()))
             return importlib.import_module(self.source)

@@ -113,6 +113,7 @@ def test_a_check_loads_nothing_that_is_slow_to_load(elsewhere: Path) -> None:
         (["--memory", "8X"], "takes a size such as 8G"),
         (["--memory", "0"], "takes a size such as 8G"),
         (["--seconds", "nan"], "takes a number of seconds"),
+        (["--workers", "0"], "takes a whole number of at least 1"),
         (["--states", "-1"], "takes a whole number of at least 0"),
         (["--format", "yaml"], "invalid choice"),
     ],
@@ -184,6 +185,9 @@ def test_what_can_be_a_target(elsewhere: Path) -> None:
         ("def f():\n return 1 / 0\nf()", "m.py", "m.py:2: ZeroDivisionError: division by zero"),
         (COUNTER.replace("do.when(at[p] < top)", ""), "m.py", "sets at[0] to 4, outside its range"),
         (COUNTER.replace("at[0] >= 0", "0 <= at[0] <= 9"), "m.py", "asks the expression"),
+        (COUNTER, "m.py --set top=4 --set top=5", "--set gives a constant twice"),
+        (COUNTER, "m.py --set strict=7", "strict is yes or no: --set strict=1 or strict=0"),
+        ("from enum import Enum\nEnum('E', 'A').B", "m.py", "m.py:2: AttributeError: "),
         (COUNTER, "m.py --traces P9", "--traces takes none, first, all or a property, not 'P9'"),
     ],
 )
@@ -200,6 +204,16 @@ def test_a_wrong_model_is_one_clear_line(
     assert "CONFIRMED" not in err
     assert main(["check", *target.split(), "--traceback"]) == 2
     assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("target", "named"), [(".", "."), ("", "nothing"), ("m.txt", "m.txt")])
+def test_what_can_be_no_target(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str], target: str, named: str
+) -> None:
+    write(elsewhere / "m.txt", COUNTER)
+    assert main(["check", target]) == 2
+    said = f"nbio.verify: {named} is no Python file and no module\n"
+    assert capsys.readouterr() == ("", said)
 
 
 def test_what_an_encoding_lacks_is_escaped(elsewhere: Path) -> None:
@@ -344,6 +358,17 @@ def test_steps_bound_a_walk(elsewhere: Path) -> None:
     found = simulate(counter(), walks=3000, steps=2)
     assert (found.longest, found.walks, found.transitions) == (2, 3000, 6000)
     assert all(r.verdict is Verdict.UNKNOWN for r in found.results)
+
+
+@pytest.mark.parametrize("command", ["check", "simulate", "graph --dot", "export --promela"])
+def test_a_model_without_initial_state_is_an_error_for_all(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    nowhere = COUNTER.replace("    m.done(", "    m.initially(at[0] > top)\n    m.done(")
+    write(elsewhere / "m.py", nowhere)
+    name, *options = command.split()
+    assert main([name, "m.py", *options]) == 2
+    assert capsys.readouterr() == ("", "nbio.verify: m.py: model counter has no initial state\n")
 
 
 def test_a_small_graph_is_drawn(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
