@@ -18,6 +18,7 @@ from proofs import (
     histories,
     induction,
     interrupts,
+    lanes,
     mutants,
     paths,
     refinement,
@@ -87,20 +88,36 @@ SECTIONS: dict[str, Section] = {
 }
 
 
+WIDE = ("induction", "contracts", "claims", "spin", "mutants", "code")
+"""Sections that use two processors themselves: a lane of their own, one after the other."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the sections and print the ledger as it grows."""
     parser = argparse.ArgumentParser(prog="python -m proofs", description=__doc__)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
-    names = parser.parse_args(argv).sections or list(SECTIONS)
+    parser.add_argument("--rows", action="store_true", help=argparse.SUPPRESS)
+    asked = parser.parse_args(argv)
+    names = asked.sections or list(SECTIONS)
     for name in names:
         if name not in SECTIONS:
             parser.error(f"there is no section {name!r}; there are {', '.join(SECTIONS)}")
-    started, rows = time.perf_counter(), list[Row]()
-    for name in names:
-        print(f"-- {name}", flush=True)
-        for row in SECTIONS[name]():
-            rows.append(row)
-            print("\n".join(row.lines()), flush=True)
+    if asked.rows:
+        lanes.as_lines(row for name in names for row in SECTIONS[name]())
+        return 0
+    return told(names)
+
+
+def told(names: Sequence[str]) -> int:
+    """The ledger of these sections; its exit code."""
+    started, rows, section = time.perf_counter(), list[Row](), ""
+    wide, narrow = [n for n in names if n in WIDE], [n for n in names if n not in WIDE]
+    for name, row in lanes.in_lanes([wide, narrow], names):
+        if name != section:
+            print(f"-- {name}", flush=True)
+            section = name
+        rows.append(row)
+        print("\n".join(row.lines()), flush=True)
     verdict = worst(rows)
     confirmed = sum(r.verdict is Verdict.CONFIRMED for r in rows)
     seconds = time.perf_counter() - started

@@ -262,7 +262,7 @@ def record(histories: int, seed: Seed = "", first: int = 0) -> Recorded:
             if seen.told:
                 break
             if seen.histories % 500 == 0:
-                progress(f"histories: {seen.histories:,} of {histories:,}")
+                progress(f"{seen.histories:,} of {histories:,}")
     if seen.told and seen.histories < histories:
         gate.wait()
     for thread in threads:

@@ -226,7 +226,7 @@ def all_obligations() -> Iterator[Obligation]:
     names = parts()
     with ProcessPoolExecutor(2) as pool:
         for done, (found, _) in enumerate(pool.map(part, names), 1):
-            progress(f"induction: {done} of {len(names)} parts")
+            progress(f"obligations: {done} of {len(names)} parts")
             yield from found
 
 

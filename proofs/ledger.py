@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 from nbio.verify.engine import Verdict
 
@@ -35,7 +36,24 @@ def worst(rows: Iterable[Row]) -> Verdict:
     return min((r.verdict for r in rows), default=Verdict.UNKNOWN)
 
 
+def to_json(row: Row) -> dict[str, object]:
+    """A row for another process."""
+    return {**asdict(row), "verdict": row.verdict.name}
+
+
+def from_json(told: Mapping[str, Any]) -> Row:
+    """And back."""
+    notes, verdict = tuple(told["notes"]), Verdict[told["verdict"]]
+    return Row(**{**told, "notes": notes, "verdict": verdict})
+
+
+TOLD: Final[list[Callable[[str], None]]] = []
+"""Who wants to know how far a section is; where nobody does, a terminal shows it."""
+
+
 def progress(text: str) -> None:
-    """Say how far a long section is, where somebody looks."""
-    if sys.stderr.isatty():
+    """Say how far a long section is."""
+    for tell in TOLD:
+        tell(text)
+    if not TOLD and sys.stderr.isatty():
         print(f"\r   .. {text}\x1b[K", end="", file=sys.stderr, flush=True)

@@ -20,7 +20,7 @@ from nbio.verify.check import check
 from nbio.verify.engine import Verdict
 from nbio.verify.expr import BoolExpr, Expr, all_of, any_of, as_bool, as_int, integer
 from nbio.verify.machine import Event, Rule
-from proofs.ledger import Row
+from proofs.ledger import Row, progress
 
 BOUNDS = ({"slots": 1, "requests": 1}, {"slots": 1, "requests": 2})
 """Tried in turn: most mutants die in the smallest world."""
@@ -140,7 +140,11 @@ def run(workers: int = 2) -> list[Fate]:
     """Every mutant's fate."""
     numbers = range(len(list(mutants())))
     with ProcessPoolExecutor(workers) as pool:
-        return list(pool.map(fate_of, numbers, chunksize=4))
+        fates = []
+        for done, fate in enumerate(pool.map(fate_of, numbers, chunksize=4), 1):
+            progress(f"mutants of the lifecycle: {done} of {len(numbers)}")
+            fates.append(fate)
+        return fates
 
 
 def row() -> Row:

@@ -21,7 +21,7 @@ from crosshair.statespace import MessageType
 from nbio import _lifecycle
 from nbio.verify.engine import Verdict
 from proofs import contracts
-from proofs.ledger import Row
+from proofs.ledger import Row, progress
 
 SECONDS: Final = 30.0
 """Given to one condition; those that are confirmed take a fiftieth of a second or so."""
@@ -200,7 +200,12 @@ def mutant_row() -> Row:
     """Every change of the emitted code is refuted by its function's contract."""
     started = time.perf_counter()
     with ProcessPoolExecutor(2) as pool:
-        results = list(pool.map(survivors_of, _lifecycle.EVENTS))
+        results = []
+        for name, result in zip(
+            _lifecycle.EVENTS, pool.map(survivors_of, _lifecycle.EVENTS), strict=True
+        ):
+            progress(f"changes of the emitted code, up to {name}")
+            results.append(result)
     count = sum(n for n, _ in results)
     alive = tuple(f"{name}: SURVIVES" for _, names in results for name in names)
     return Row(

@@ -21,7 +21,7 @@ from nbio.verify.expr import BoolExpr, Expr
 from nbio.verify.program import State
 from proofs.abstraction import Stage, by_table
 from proofs.graph import Edge, Graph, graph_of
-from proofs.ledger import Row
+from proofs.ledger import Row, progress
 
 BOUNDS = Bounds(slots=1, requests=2, blocks=2, leftovers=1, keepers=1, buffers=2, detachers=1)
 TWO_SLOTS = Bounds(slots=2, requests=2, blocks=1, leftovers=0, keepers=1, buffers=2, detachers=1)
@@ -81,6 +81,8 @@ def walk(bounds: Bounds, enough: int = ENOUGH) -> Walked:
         if len(seen.differences) >= enough:
             break
         seen.states += 1
+        if source % 500 == 0:
+            progress(f"states walked: {source:,} of {len(graph.states):,}")
     return seen
 
 
