@@ -197,6 +197,7 @@ class BlockPool:
     def _get_checked(self) -> bytearray:
         """Reuse the block that was freed longest ago, and only once enough others followed."""
         with self._lock:
+            self._count_gone()
             idle = self._idle
             spent = self._made - self._given_up - self._dropped >= self.max_blocks
             enough = len(idle) > QUARANTINE or (spent and bool(idle))

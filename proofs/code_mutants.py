@@ -47,6 +47,13 @@ class Fate:
     said: str
     seconds: float
     hung: str = ""
+    without: str = ""
+    """The methods that had nothing to say, where it matters: of a weak fate."""
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether nothing noticed but examples at most."""
+        return self.by in (NOTHING, "examples")
 
     def line(self) -> str:
         """One line of the table."""
@@ -70,20 +77,28 @@ def fates(wanted: Sequence[Mutant], workers: int) -> Iterator[Fate]:
         by = methods[number][len(answers) - 1] if noticed else NOTHING
         seconds = round(sum(a.seconds for a in answers), 2)
         said = " ".join(last.said.replace(f"{ROOT}/", "").split())[:200]
-        yield Fate(mutant.key, hash_of(mutant.file), by, said, seconds, last.hung)
+        without = " ".join(methods[number]) if by in (NOTHING, "examples") else ""
+        yield Fate(mutant.key, hash_of(mutant.file), by, said, seconds, last.hung, without)
 
 
 # ------------------------------------------------------------------------------- what is known
 
 
 def known() -> dict[str, Fate]:
-    """What earlier runs found, of the files as they are now."""
+    """What earlier runs found, of the files as they are now, by the methods that there are now."""
+    from proofs.noticing import METHODS
+
     if not KEPT.exists():
         return {}
     lines = KEPT.read_text(encoding="utf-8").splitlines()
     found = [Fate(**json.loads(line)) for line in lines]
     now = {file: hash_of(file) for file in FILES}
-    return {f.key: f for f in found if now.get(f.key.partition(":")[0]) == f.hash}
+    found = [f for f in found if now.get(f.key.partition(":")[0]) == f.hash]
+    return {
+        f.key: f
+        for f in found
+        if not f.is_weak or set(METHODS) - {"contracts"} <= set(f.without.split())
+    }
 
 
 def keep(fate: Fate) -> None:
@@ -177,7 +192,7 @@ def rows() -> Iterator[Row]:
     started = time.perf_counter()
     there = {m.key for m in mutants()}
     found = sampled([k for k in SAMPLE if k in there])
-    bad = tuple(f.line() for f in found if f.by in (NOTHING, "examples") or f.seconds > MINUTE)
+    bad = tuple(f.line() for f in found if f.is_weak or f.seconds > MINUTE)
     gone = tuple(f"there is no such mutant now: {k}" for k in SAMPLE if k not in there)
     by = Counter(f.by for f in found)
     old = stale()

@@ -257,6 +257,10 @@ SCENARIOS: Final = (
 )
 
 
+LONG: Final = ("unlease || close || acquire", "feed || read with backpressure")
+"""Hundreds of interleavings; each of the others takes a second at most."""
+
+
 @dataclass(frozen=True)
 class Explored:
     """What frontrun said: True, False or None (undecided), after so many interleavings."""

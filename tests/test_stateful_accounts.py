@@ -1,0 +1,504 @@
+"""The pools' books, limits, marks and error messages, beside a simple reference, in any order.
+
+What the model leaves out: how many there may be, what is counted, what debug mode notes, what an
+error says. A reference in plain lists is asked the same at every step.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from nbio.blocks import POISON, QUARANTINE, BlockPool, Safety
+from nbio.body import BodyReader
+from nbio.errors import (
+    BlockingCallError,
+    BodyClosedError,
+    BodyDisconnected,
+    BodyError,
+    ConcurrentReadError,
+    NbioError,
+    PoolExhausted,
+    PoolImbalance,
+)
+from nbio.pool import LATE_KEPT, SAMPLE, BodyPool
+from nbio.testing import watch
+from proofs.interrupted import run
+
+SIZE = 8
+SAFETY: tuple[Safety, ...] = ("off", "simple", "debug")
+FEW = st.integers(-1, 3)
+# It ends each example itself with everything back.
+pytestmark = pytest.mark.nbio_unbalanced
+
+
+class Books(RuleBasedStateMachine):
+    """A body pool over a block pool, both with limits, and what they should say of themselves."""
+
+    @initialize(
+        safety=st.sampled_from(SAFETY),
+        slots=st.integers(1, 4),
+        idle_slots=st.integers(0, 2),
+        blocks=st.integers(1, 5),
+        idle=st.integers(0, 3),
+        high=st.integers(1, 3),
+    )
+    def make(
+        self, safety: Safety, slots: int, idle_slots: int, blocks: int, idle: int, high: int
+    ) -> None:
+        self.safety, self.most, self.most_blocks = safety, slots, blocks
+        self.idle_slots, self.idle_blocks = idle_slots, idle
+        self.blocks = BlockPool(SIZE, idle, blocks, safety=safety)
+        self.high, self.low = high, high - 1
+        self.pool = BodyPool(
+            self.blocks,
+            max_slots=slots,
+            max_idle_slots=idle_slots,
+            high_water=high,
+            low_water=high - 1,
+            safety=safety,
+        )
+        self.open: list[BodyReader] = []
+        self.done: list[tuple[BodyReader, str]] = []
+        self.taken: list[bytearray] = []
+        self.acquired = self.late = self.stale = self.leaked = 0
+        self.resumed: list[BodyReader] = []
+
+    # ------------------------------------------------------------------------------- bodies
+
+    @rule()
+    def acquire(self) -> None:
+        if len(self.open) == self.most:
+            with pytest.raises(PoolExhausted, match=f"all {self.most} bodies are in use"):
+                self.pool.acquire("POST /too-many")
+            return
+        name = f"POST /{self.acquired}"
+        self.acquired += 1
+        body = self.pool.acquire(name)
+        every = {"off": 0, "simple": SAMPLE, "debug": 1}[self.safety]
+        noted = bool(every) and self.acquired % every == 0
+        assert (body._slot.acquired_at is not None) is noted
+        if noted:
+            assert __file__ in str(body._slot.acquired_at)
+        assert body.request == name
+        assert [body.closed, body.at_eof, body.detached, body.paused] == [False] * 4
+        assert (body.received, body.consumed, body.dropped) == (0, 0, 0)
+        self.open.append(body)
+
+    @precondition(lambda self: self.open)
+    @rule(which=st.integers(0), by=st.sampled_from(("handler", "framework")))
+    def close(self, which: int, by: str) -> None:
+        body = self.open.pop(which % len(self.open))
+        # What was detached only its owner closes.
+        by = "handler" if body.detached else by
+        body.close() if by == "handler" else body.release()
+        self.done.append((body, by))
+        assert body.closed
+
+    @precondition(lambda self: self.done)
+    @rule(which=st.integers(0), by=st.sampled_from(("handler", "framework")))
+    def close_late(self, which: int, by: str) -> None:
+        body, first = self.done[which % len(self.done)]
+        remembered = len(self.pool.late_closes)
+        if by == "framework":
+            body.release()
+            assert len(self.pool.late_closes) == remembered
+            return
+        body.close()
+        if first == "handler":
+            self.late += 1
+        else:
+            self.stale += 1
+        if self.safety == "debug":
+            assert len(self.pool.late_closes) == min(remembered + 1, LATE_KEPT)
+            told = str(self.pool.late_closes[-1])
+            assert f"the body of {body.request!r} was closed by the {first}, and again" in told
+            assert "closed first at" in told
+            assert told.count(__file__) >= 2
+        else:
+            assert not self.pool.late_closes
+
+    @precondition(lambda self: self.done)
+    @rule(which=st.integers(0), how=st.sampled_from(("read", "views", "detach", "thread")))
+    def use_late(self, which: int, how: str) -> None:
+        body, first = self.done[which % len(self.done)]
+        uses: dict[str, Callable[[], object]] = {
+            "read": lambda: run(body.read(1)),
+            "views": lambda: run(body.views().__anext__()),
+            "detach": body.detach,
+            "thread": lambda: body.read_blocking(1),
+        }
+        with pytest.raises(BodyClosedError) as caught:
+            uses[how]()
+        event = "detach" if how == "detach" else "read"
+        said = f"the body of {body.request!r} refused {event}: it was closed by the {first}"
+        assert str(caught.value).startswith(said)
+        assert ("closed at" in str(caught.value)) is (self.safety == "debug")
+        assert caught.value.closed_by == first
+        assert caught.value.request == body.request
+
+    @precondition(lambda self: self.open)
+    @rule(which=st.integers(0))
+    def forget(self, which: int) -> None:
+        body = self.open.pop(which % len(self.open))
+        detached = body.detached
+        if detached:
+            # Nobody but its owner may end it, and here that forgets to.
+            body.release()
+        name = body.request
+        del body
+        with pytest.warns(ResourceWarning, match=f"body of '{name}' was never closed") as told:
+            assert self.pool.drain() == 1
+        assert ("the detached body" in str(told[0].message)) is detached
+        self.leaked += 1
+
+    # ------------------------------------------------------------------------------- bytes
+
+    @property
+    def out(self) -> int:
+        """Blocks in bodies and with us."""
+        return len(self.taken) + sum(len(b._slot.blocks) for b in self.open)
+
+    @precondition(lambda self: self.open)
+    @rule(which=st.integers(0), size=st.integers(1, 3 * SIZE))
+    def feed(self, which: int, size: int) -> None:
+        body = self.open[which % len(self.open)]
+        slot = body._slot
+        if slot.ended:
+            return
+        room = SIZE - slot.ends[-1] if slot.ends else 0
+        needed = max(0, -(-(size - room) // SIZE))
+        received, held = body.received, slot.held
+        data = bytes(range(65, 65 + size))
+        if self.out + needed > self.most_blocks:
+            with pytest.raises(PoolExhausted, match=f"all {self.most_blocks} blocks of 8 bytes"):
+                body.feed(data)
+            return
+        pause = body.feed(data)
+        assert body.received == received + size
+        assert slot.held == held + needed == len(slot.blocks) == len(slot.ends)
+        assert pause == body.paused
+        if held + needed >= self.high:
+            assert pause
+        assert bytes(slot.blocks[-1][: slot.ends[-1]]).endswith(data[-1:])
+
+    @precondition(lambda self: self.open)
+    @rule(which=st.integers(0), size=st.integers(0, SIZE))
+    def feed_block(self, which: int, size: int) -> None:
+        body = self.open[which % len(self.open)]
+        slot = body._slot
+        if self.out == self.most_blocks or slot.ended:
+            return
+        block = self.blocks.get()
+        block[:size] = b"b" * size
+        copied = size * 4 <= SIZE and slot.held > 0 and size <= SIZE - slot.ends[-1]
+        received, held = body.received, slot.held
+        rest, pause = body.feed_block(block, size)
+        assert (rest is block) is (copied or not size)
+        assert slot.held == held + (rest is None)
+        assert body.received == received + size
+        assert pause == body.paused
+        if rest is not None:
+            self.blocks.put(rest)
+
+    @precondition(lambda self: self.open)
+    @rule(which=st.integers(0), n=st.integers(0, 2 * SIZE), how=st.sampled_from(("read", "into")))
+    def read(self, which: int, n: int, how: str) -> None:
+        body = self.open[which % len(self.open)]
+        slot, was_paused = body._slot, body.paused
+        if not slot.held:
+            return
+        there = slot.ends[0] - slot.start
+        consumed, held = body.consumed, slot.held
+        if how == "read":
+            got = run(body.read(n))
+            assert isinstance(got, bytes)
+            count = len(got)
+        else:
+            target = bytearray(n)
+            count_ = run(body.readinto(target))
+            assert isinstance(count_, int)
+            count = count_
+        # No lease is out afterwards, and none was needed for nothing.
+        assert slot.leased == 0
+        assert count == min(n, there)
+        assert body.consumed == consumed + count
+        assert slot.held == held - (count == there)
+        assert body.paused == (was_paused and slot.held > self.low)
+
+    @precondition(lambda self: self.open)
+    @rule(which=st.integers(0))
+    def refuse_a_second_reader(self, which: int) -> None:
+        body = self.open[which % len(self.open)]
+        if not body._slot.held:
+            return
+        views = body.views()
+        run(views.__anext__())
+        assert run(body.read(0)) == b""
+        assert run(body.readinto(bytearray())) == 0
+        with pytest.raises(ConcurrentReadError, match="refused read: another reader is at work"):
+            run(body.read(1))
+        with pytest.raises(TypeError, match="read-only"):
+            run(body.readinto(memoryview(b"const")))
+        run(views.aclose())
+        assert body._slot.leased == 0
+
+    @precondition(lambda self: self.open)
+    @rule(which=st.integers(0))
+    def fail(self, which: int) -> None:
+        body = self.open.pop(which % len(self.open))
+        if not body._slot.ended:
+            error = BodyDisconnected("gone", request=body.request)
+            body.fail(error)
+            body.fail(BodyError("later"))
+            assert not body.paused
+            for _ in range(2):
+                with pytest.raises(BodyDisconnected, match="gone") as caught:
+                    run(body.read(1))
+                assert caught.value is not error
+        by = "handler" if body.detached else "framework"
+        body.close() if body.detached else body.release()
+        self.done.append((body, by))
+
+    @precondition(lambda self: self.open)
+    @rule(which=st.integers(0))
+    def finish(self, which: int) -> None:
+        body = self.open[which % len(self.open)]
+        body.finish()
+        assert body.at_eof is (not body._slot.held)
+        if self.out < self.most_blocks:
+            dropped, received = body.dropped, body.received
+            assert not body.feed(b"late")
+            assert (body.dropped, body.received) == (dropped + 4, received)
+
+    @precondition(lambda self: self.open)
+    @rule(which=st.integers(0))
+    def detach(self, which: int) -> None:
+        body = self.open[which % len(self.open)]
+        assert body.detach() is body
+        assert body.detached
+        assert __file__ in str(body._slot.acquired_at)
+        body.release()
+        assert not body.closed
+
+    # ------------------------------------------------------------------------------- blocks
+
+    @rule()
+    def take(self) -> None:
+        if self.out == self.most_blocks:
+            with pytest.raises(PoolExhausted, match=f"all {self.most_blocks} blocks"):
+                self.blocks.get()
+            return
+        block = self.blocks.get()
+        assert len(block) == SIZE
+        assert not any(block is b for b in self.taken)
+        assert not any(block is b for body in self.open for b in body._slot.blocks)
+        if self.safety != "debug":
+            self.taken.append(block)
+            return
+        block[:] = b"x" * SIZE
+        self.taken.append(block)
+
+    @precondition(lambda self: self.taken)
+    @rule(keep=st.booleans())
+    def give(self, keep: bool) -> None:
+        block = self.taken.pop()
+        view = memoryview(block)[1:2] if keep else None
+        before = self.blocks.stats()
+        self.blocks.put(block)
+        after = self.blocks.stats()
+        assert after.given_up == before.given_up + keep
+        room = before.idle < self.idle_blocks
+        assert after.idle == before.idle + (room and not keep)
+        assert after.outstanding == before.outstanding - 1
+        assert after.released == before.released + (not keep)
+        assert len(block) == SIZE
+        if self.safety == "debug" and not keep:
+            assert block == bytes([POISON]) * SIZE
+            if room:
+                with pytest.raises(NbioError, match="given back twice"):
+                    self.blocks.put(block)
+        del view
+
+    @rule(size=st.sampled_from((0, SIZE - 1, SIZE + 1)))
+    def give_what_is_no_block(self, size: int) -> None:
+        with pytest.raises(ValueError, match=f"a bytearray of {size} bytes isn't a block"):
+            self.blocks.put(bytearray(size))
+
+    # ------------------------------------------------------------------------------- books
+
+    @invariant()
+    def the_books_agree(self) -> None:
+        stats, blocks = self.pool.stats(), self.blocks.stats()
+        assert stats.blocks == blocks
+        assert (stats.acquired, stats.outstanding) == (self.acquired, len(self.open))
+        assert stats.released == self.acquired - len(self.open)
+        late = (stats.double_closes, stats.stale_closes, stats.leaks)
+        assert late == (self.late, self.stale, self.leaked)
+        assert blocks.outstanding == self.out
+        assert blocks.acquired == blocks.released + blocks.given_up + blocks.outstanding
+        assert blocks.idle == len(self.blocks._idle) <= self.idle_blocks
+        assert len(self.pool._idle) <= self.idle_slots + (self.acquired == 0)
+        assert len(self.pool._slots) == len(self.open) + len(self.pool._idle)
+        assert not any(s.blocks or s.ends or s.start for s in self.pool._idle)
+        names = sorted(name for name, _ in self.pool.outstanding())
+        assert names == sorted(b.request for b in self.open)
+
+    @invariant()
+    def balance_is_demanded(self) -> None:
+        if not self.open and not self.out:
+            self.pool.assert_balanced()
+            return
+        with pytest.raises(PoolImbalance) as caught:
+            self.pool.assert_balanced()
+        told = str(caught.value)
+        assert told.startswith(f"{len(self.open)} of {self.acquired} bodies and {self.out} of ")
+        assert all(repr(body.request) in told for body in self.open)
+
+    def teardown(self) -> None:
+        for body in self.open:
+            body.close()
+        while self.taken:
+            self.blocks.put(self.taken.pop())
+        self.pool.assert_balanced()
+        self.pool.leaks = 0
+
+
+TestBooks = Books.TestCase
+TestBooks.settings = settings(
+    max_examples=120,
+    stateful_step_count=25,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+
+
+# ------------------------------------------------------------------------ what needs no machine
+
+
+@contextmanager
+def refused(unless: bool) -> Iterator[None]:
+    if unless:
+        yield
+    else:
+        with pytest.raises(ValueError, match=r"needs|safety is"):
+            yield
+
+
+@given(low=FEW, high=FEW, slots=FEW, idle=FEW, safety=st.sampled_from((*SAFETY, "loud")))
+@settings(max_examples=300, deadline=None, derandomize=True)
+def test_a_body_pool_of_impossible_sizes_is_refused(
+    low: int, high: int, slots: int, idle: int, safety: Safety
+) -> None:
+    possible = low >= 0 and high > low and slots > 0 and idle >= 0 and safety in SAFETY
+    with refused(unless=possible):
+        pool = BodyPool(
+            BlockPool(1),
+            low_water=low,
+            high_water=high,
+            max_slots=slots,
+            max_idle_slots=idle,
+            safety=safety,
+        )
+        assert (pool.low_water, pool.high_water, pool.max_slots) == (low, high, slots)
+
+
+@given(size=FEW, idle=FEW, most=FEW)
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_a_block_pool_of_impossible_sizes_is_refused(size: int, idle: int, most: int) -> None:
+    with refused(unless=size > 0 and idle >= 0 and most > 0):
+        BlockPool(size, idle, most)
+
+
+@given(safety=st.sampled_from(SAFETY))
+def test_a_pool_makes_its_blocks_as_safe_as_itself_and_is_announced(safety: Safety) -> None:
+    with watch() as pools:
+        pool = BodyPool(safety=safety)
+    assert pool.blocks.safety == safety
+    assert list(pools or [pool]) == [pool]
+
+
+@given(
+    most=st.integers(1, QUARANTINE + 9),
+    idle=st.integers(QUARANTINE - 1, QUARANTINE + 3),
+    takes=st.lists(st.booleans(), max_size=200),
+)
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_a_freed_block_is_held_back_while_there_are_others(
+    most: int, idle: int, takes: list[bool]
+) -> None:
+    pool = BlockPool(SIZE, idle, most, safety="debug")
+    freed, out = list[bytearray](), list[bytearray]()
+    for take in (*[True] * most, *[False] * most, *takes):
+        if not take:
+            if out:
+                pool.put(out[0])
+                freed += [out[0]] if len(freed) < idle else []
+                del out[0]
+        elif len(out) < most:
+            block = pool.get()
+            # The one freed longest ago, and only after enough others, or when none may be made.
+            if len(freed) > QUARANTINE or (freed and len(freed) + len(out) == most):
+                assert block is freed.pop(0)
+            assert not any(block is b for b in freed)
+            out.append(block)
+    assert pool.stats().idle == len(freed)
+    for block in out:
+        pool.put(block)
+    pool.max_blocks = 1
+    kept = pool._idle[0]
+    kept[0] = 0
+    with pytest.raises(NbioError, match="a freed block was written to"):
+        pool.get()
+    assert pool.stats().given_up == 1
+
+
+@given(sizes=st.lists(st.integers(1, SIZE), min_size=1, max_size=4), n=st.integers(1, 40))
+@settings(max_examples=60, deadline=None)
+def test_a_thread_s_reads_are_a_task_s(sizes: list[int], n: int) -> None:
+    pool = BodyPool(BlockPool(SIZE))
+    body = pool.acquire("POST /")
+    data = b"".join(bytes([65 + i]) * size for i, size in enumerate(sizes))
+    body.feed(data)
+    if n % 2:
+        with pytest.raises(TimeoutError, match="no more of the body of 'POST /' came in time"):
+            body.read_blocking(timeout=0.001)
+        assert (body._slot.waiting, body._slot.leased) == (False, 0)
+        body.feed(data)
+    target = bytearray(n)
+    assert body.read_blocking(0) == b""
+    assert body.readinto_blocking(bytearray()) == 0
+    count = body.readinto_blocking(target)
+    body.finish()
+    rest = body.read_blocking()
+    assert target[:count] + rest == data
+    assert body.read_blocking(1) == rest[:0] == b""
+    assert body.readinto_blocking(target) == 0
+    body.release()
+    pool.assert_balanced()
+
+
+@given(ended=st.booleans())
+@settings(max_examples=4, deadline=None)
+def test_a_loop_s_thread_doesn_t_block(ended: bool) -> None:
+    pool = BodyPool(BlockPool(SIZE))
+    body = pool.acquire("POST /")
+    body.feed(b"all")
+    if ended:
+        body.finish()
+
+    async def read() -> None:
+        if ended:
+            assert body.read_blocking() == b"all"
+        else:
+            with pytest.raises(BlockingCallError, match="'POST /' would stop the event loop"):
+                body.read_blocking()
+
+    asyncio.run(read())
+    body.release()
+    pool.assert_balanced()
