@@ -346,6 +346,10 @@ class Exchange:
         if self.body is not None:
             self.body.release()
         self.wire.refuse(503, "the application didn't answer in time")
+        self.cancel()
+
+    def cancel(self) -> None:
+        """Stop whatever runs for it, as far as that can be stopped."""
         if self.task is not None:
             self.task.cancel()
 

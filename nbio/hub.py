@@ -168,9 +168,8 @@ class Hub:
         await self._wait(timeout)
         if self.connections or self.running:
             self.enough.clear()
-            for exchange in self.running:
-                if exchange.task is not None:
-                    exchange.task.cancel()
+            for exchange in list(self.running):
+                exchange.cancel()
             for connection in list(self.connections):
                 connection.abort()
             # A task may refuse to be cancelled; it isn't waited for.

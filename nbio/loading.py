@@ -9,7 +9,8 @@ from nbio.asgi import AsgiSite
 from nbio.config import Config, Interface
 from nbio.errors import NbioError
 from nbio.inlining import InlineHandler, InlineSite
-from nbio.native import NativeSite
+from nbio.native import NativeSite, is_async
+from nbio.threaded import ThreadedSite
 from nbio.wsgi import WsgiSite
 
 INTERFACES: Final[dict[int, Interface]] = {3: "asgi", 2: "wsgi", 1: "native"}
@@ -72,7 +73,7 @@ def site_for(app: Any, config: Config) -> AsgiSite | NativeSite | WsgiSite:
         return site
     if isinstance(app, InlineHandler):
         return InlineSite(app, config.threads)
-    return NativeSite(app, config.threads)
+    return (NativeSite if is_async(app) else ThreadedSite)(app, config.threads)
 
 
 def arity(app: Any) -> int:

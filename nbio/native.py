@@ -201,8 +201,6 @@ class NativeSite:
         self.pool: BodyPool | None = None
         if is_async(handler):
             self.handler: AsyncHandler = handler
-        elif is_sync(handler):
-            self.handler = InThread(handler, self.workers)
 
     def begin(self, pool: BodyPool) -> None:
         """Take the pool, for the bodies of requests that have none."""
@@ -223,29 +221,11 @@ class NativeSite:
         return NativeExchange(self, wire, head, body, peer)
 
 
-class InThread:
-    """A synchronous handler as an asynchronous one."""
-
-    __slots__ = ("_handler", "_workers")
-
-    def __init__(self, handler: SyncHandler, workers: Workers) -> None:
-        self._handler = handler
-        self._workers = workers
-
-    async def __call__(self, request: Request) -> Response:
-        return await self._workers.run(self._handler, request)
-
-
 def is_async(handler: Handler) -> TypeGuard[AsyncHandler]:
     """Whether calling it gives an awaitable: a coroutine function, or an object whose call is."""
     return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
         getattr(handler, "__call__", None)  # noqa: B004 (asked for its kind, not its presence)
     )
-
-
-def is_sync(handler: Handler) -> TypeGuard[SyncHandler]:
-    """The opposite of is_async."""
-    return not is_async(handler)
 
 
 # For the rare body of a request without one; its users may be threads.

@@ -34,6 +34,9 @@ class Head(NamedTuple):
     size: int
 
 
+PLAIN: Final = Head(200, (), -1)
+
+
 class Outlet:
     """One response under way. `put` and `finish` are the thread's, the rest is the loop's."""
 
@@ -51,7 +54,9 @@ class Outlet:
         "tail",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, head: Head = PLAIN) -> None:
+        # Of the response; not of a stream within one.
+        self.head = head
         self._lock = threading.Lock()
         self._pieces: deque[bytes] = deque()
         # Bytes in `_pieces`.
@@ -64,8 +69,6 @@ class Outlet:
         self._closed: BaseException | None = None
         # Whether the thread puts no more.
         self._over = False
-        # Set by the thread before its first piece or its finish, and not changed after that.
-        self.head: Head | None = None
         # The last piece of the body, or a file that is the body; known once finished.
         self.tail: bytes | FilePart = b""
         self.finished = False
@@ -89,10 +92,6 @@ class Outlet:
             reader.wake()
         if writer is not None:
             writer.sleep(None)
-        self.check()
-
-    def check(self) -> None:
-        """Raise what the loop closed this with, if it did."""
         closed = self._closed
         if closed is not None:
             # A new one each time: an exception raised again collects tracebacks.
@@ -100,13 +99,9 @@ class Outlet:
 
     def finish(self, tail: bytes | FilePart = b"") -> None:
         """The body is complete with `tail`, which is sent although the thread may go on."""
-        self.settle(tail)
-        self.end()
-
-    def settle(self, tail: bytes | FilePart) -> None:
-        """The body is complete with `tail`, and the thread is about to end: that wakes the loop."""
         self.tail = tail
         self.finished = True
+        self.end()
 
     # The loop's side.
 
@@ -147,6 +142,11 @@ class Outlet:
                 self._turn = 0
                 await asyncio.sleep(0)
             return piece
+
+    def drop(self) -> None:
+        """Nothing of it is needed any more."""
+        if isinstance(self.tail, FilePart):
+            self.tail.close()
 
     def close(self, why: BaseException) -> None:
         """Take no more: the thread's next `put`, or the one that sleeps, raises `why`."""

@@ -1,39 +1,36 @@
 """WSGI (PEP 3333): the application as `app(environ, start_response)`, in a worker thread."""
 
+import asyncio
+import contextlib
 import io
 import sys
 from collections.abc import Callable, Iterable
-from types import TracebackType
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from nbio.body import BodyReader
-from nbio.errors import (
-    ClientDisconnected,
-    ResponseError,
-)
-from nbio.exchange import Exchange, Peer, Wire
+from nbio.errors import ClientDisconnected, ResponseError
+from nbio.exchange import Address, Exchange, Peer, Wire
 from nbio.files import FilePart
-from nbio.headers import encode
 from nbio.heads import RequestHead
+from nbio.hub import Hub
 from nbio.outlet import Head, Outlet
 from nbio.pool import BodyPool
-from nbio.responses import RawHeaders, declared_length
-from nbio.workers import Workers
+from nbio.workers import Job, Workers
 from nbio.wsgi_files import READ, BodyFile, FileWrapper
+from nbio.wsgi_reply import Reply, Whole
 
 Environ: TypeAlias = dict[str, Any]
-ExcInfo: TypeAlias = (
-    tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
-)
 WsgiApp: TypeAlias = Callable[[Environ, Any], Iterable[bytes]]
 """The second argument is `start_response`; frameworks type it in ways of their own."""
+
+_KNOWN_BASES = 64
 
 
 class WsgiSite:
     """An application, and what is the same in the environ of all its requests."""
 
-    __slots__ = ("app", "base", "workers")
+    __slots__ = ("_bases", "app", "base", "workers")
     interface = "wsgi"
 
     def __init__(self, app: WsgiApp, root_path: str, threads: int, processes: int = 1) -> None:
@@ -50,6 +47,7 @@ class WsgiSite:
             # The body's end is the end of the file, also without a Content-Length.
             "wsgi.input_terminated": True,
         }
+        self._bases: dict[tuple[Address | None, str], Environ] = {}
 
     def begin(self, pool: BodyPool) -> None:
         """Nothing to prepare."""
@@ -64,11 +62,32 @@ class WsgiSite:
         """Make the exchange for a request."""
         return WsgiExchange(self, wire, head, body, peer)
 
+    def base_of(self, peer: Peer) -> Environ:
+        """What is the same for all requests to the address that the peer talks to."""
+        server = peer.server
+        key = (server, peer.scheme)
+        base = self._bases.get(key)
+        if base is None:
+            base = {**self.base, "wsgi.url_scheme": peer.scheme}
+            if server is not None and server[1] is not None:
+                base["SERVER_NAME"], base["SERVER_PORT"] = server[0], str(server[1])
+            if len(self._bases) >= _KNOWN_BASES:
+                self._bases.clear()
+            self._bases[key] = base
+        return base
+
 
 class WsgiExchange(Exchange):
-    """A request to a WSGI application."""
+    """A request to a WSGI application. Only a response that takes its time has a task.
 
-    __slots__ = ("_outlet", "_peer", "_site")
+    The thread returns a response that is whole, or hands it over early, when the application
+    still has something to do; any other goes piece by piece, through an outlet.
+    """
+
+    __slots__ = ("_error", "_hub", "_job", "_outlet", "_peer", "_returned", "_site")
+    begins_at_once: ClassVar[bool] = True
+    _hub: Hub
+    _job: "Job[None, Whole | None]"
 
     def __init__(
         self, site: WsgiSite, wire: Wire, head: RequestHead, body: BodyReader | None, peer: Peer
@@ -76,20 +95,32 @@ class WsgiExchange(Exchange):
         super().__init__(wire, head, body)
         self._site = site
         self._peer = peer
-        self._outlet = Outlet()
+        # Made by the thread.
+        self._outlet: Outlet | None = None
+        # For the task: a future for the thread's end, and what it raised.
+        self._returned: asyncio.Future[None] | None = None
+        self._error: Exception | None = None
 
     def environ(self) -> Environ:
         """The environ, a new one for each request. Text is Latin-1, as PEP 3333 has it."""
         head, peer = self.head, self._peer
-        environ = self._site.base.copy()
+        environ = self._site.base_of(peer).copy()
+        path = head.path
         environ["REQUEST_METHOD"] = head.method
-        environ["PATH_INFO"] = unquote_to_bytes(head.path).decode("latin-1")
+        environ["PATH_INFO"] = (unquote_to_bytes(path) if b"%" in path else path).decode("latin-1")
         environ["QUERY_STRING"] = head.query.decode("latin-1")
-        environ["SERVER_PROTOCOL"] = f"HTTP/{head.version}"
-        environ["wsgi.url_scheme"] = peer.scheme
+        environ["SERVER_PROTOCOL"] = "HTTP/1.1" if head.version == "1.1" else "HTTP/1.0"
         for name, value in head.headers:
-            add_field(environ, name, value.decode("latin-1"))
-        environ.update(named(peer, environ.get("HTTP_HOST", "")))
+            key = _keys.get(name)
+            if key is None or key in environ:
+                add_field(environ, name, value.decode("latin-1"))
+            else:
+                environ[key] = value.decode("latin-1")
+        client = peer.client
+        if client is not None and client[1] is not None:
+            environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = client[0], str(client[1])
+        if "SERVER_NAME" not in environ:
+            environ.update(named(peer, environ.get("HTTP_HOST", "")))
         body = self.body
         if body is None:
             environ["wsgi.input"] = io.BytesIO()
@@ -97,30 +128,106 @@ class WsgiExchange(Exchange):
             environ["wsgi.input"] = io.BufferedReader(BodyFile(body), READ)
         return environ
 
-    def lost(self) -> None:
-        super().lost()
-        self._outlet.close(ClientDisconnected("the client is gone"))
+    # In the worker's thread.
+
+    def _serve(self, _: None) -> Whole | None:
+        """Call the application; return its response if that is whole and not sent yet."""
+        if self.disconnected:
+            raise gone()
+        reply = Reply(self)
+        result = self._site.app(self.environ(), reply.start_response)
+        try:
+            return reply.send(result)
+        finally:
+            close = getattr(result, "close", None)
+            if close is not None:
+                close()
+
+    def send_early(self, whole: Whole) -> None:
+        """Send a response while the application goes on."""
+        self._job.landing.add(Early(self, whole))
+
+    def open_outlet(self, head: Head) -> Outlet:
+        """Begin a response that is sent piece by piece."""
+        outlet = Outlet(head)
+        # In this order, and `lost` and `cancel` in the other: so one of the two closes it.
+        self._outlet = outlet
+        if self.disconnected or self.over:
+            outlet.close(gone())
+        with contextlib.suppress(RuntimeError):
+            # A closed loop has nobody who waits.
+            self._hub.loop.call_soon_threadsafe(self._stream)
+        return outlet
+
+    # On the loop's.
+
+    def begin(self, hub: Hub) -> None:
+        self._hub = hub
+        self._job = job = Job(self._serve, None, self._landed, hub.context.copy())
+        self._site.workers.submit(job, hub.loop)
+
+    def answer(self, whole: Whole) -> None:
+        """Send a whole response, unless nobody wants it any more."""
+        if self.over or self.disconnected:
+            return
+        try:
+            self.send_all(*whole)
+        except BaseException as error:
+            self._failed(error)
+
+    def _landed(self, job: "Job[None, Whole | None]") -> None:
+        """The application has returned, and has closed what it returned."""
+        outlet = self._outlet
+        if self.over:
+            # Given up meanwhile.
+            if outlet is not None:
+                outlet.drop()
+            return
+        error = job.error
+        if outlet is not None:
+            self._error = error
+            self._stream()
+            outlet.end()
+            if self._returned is not None:
+                self._returned.set_result(None)
+            return
+        if error is not None:
+            self._crashed(error)
+        elif job.result is not None:
+            self.answer(job.result)
+        self.close()
+
+    def _failed(self, error: BaseException) -> None:
+        self._crashed(error)
+        if not isinstance(error, Exception):
+            self._hub.end_loop(error)
+
+    def _stream(self) -> None:
+        """Start the task that sends what goes through the outlet, if it doesn't run yet."""
+        if self._returned is None and not self.over:
+            self._returned = self._hub.loop.create_future()
+            self.task = self._hub.start_task(self.run())
 
     async def call(self) -> None:
-        outlet = self._outlet
-        job = self._site.workers.run(self._serve, outlet, outlet.end)
+        outlet, returned = self._outlet, self._returned
+        assert outlet is not None, "the thread has made it"
+        assert returned is not None, "this task was started with it"
         try:
             while (piece := await outlet.get()) is not None:
                 await self._send(outlet.head, piece)
             if outlet.finished and not self.disconnected:
                 await self._send_tail(outlet.head, outlet.tail)
-            # The thread may still be in the iterable's close(), or have raised.
-            await job
+            # The thread may still be in the iterable's close().
+            await returned
+            if self._error is not None:
+                raise self._error
         except BaseException as error:
             outlet.close(error if isinstance(error, ResponseError) else gone())
             raise
         finally:
-            tail = outlet.tail
-            if isinstance(tail, FilePart):
-                tail.close()
+            outlet.drop()
 
-    async def _send(self, head: Head | None, piece: bytes) -> None:
-        assert head is not None, "the thread sets it before its first piece"
+    async def _send(self, head: Head, piece: bytes) -> None:
         if self.framing is None:
             self.start(head.status, head.headers, piece, last=False, size=head.size)
         else:
@@ -128,8 +235,7 @@ class WsgiExchange(Exchange):
         if self.wire.write_paused:
             await self.wire.drained()
 
-    async def _send_tail(self, head: Head | None, tail: bytes | FilePart) -> None:
-        assert head is not None, "the thread sets it before it finishes"
+    async def _send_tail(self, head: Head, tail: bytes | FilePart) -> None:
         if isinstance(tail, FilePart):
             await self.send_file(head.status, head.headers, tail)
         elif self.framing is None:
@@ -138,144 +244,35 @@ class WsgiExchange(Exchange):
             self.send_piece(tail, last=True)
             self.finish()
 
-    def _serve(self, outlet: Outlet) -> None:
-        """Call the application. In the worker's thread."""
-        outlet.check()
-        reply = Reply(outlet)
-        result = self._site.app(self.environ(), reply.start_response)
-        try:
-            reply.send(result)
-        finally:
-            close = getattr(result, "close", None)
-            if close is not None:
-                close()
+    def lost(self) -> None:
+        super().lost()
+        if self._outlet is not None:
+            self._outlet.close(ClientDisconnected("the client is gone"))
+
+    def cancel(self) -> None:
+        if self.task is None:
+            # Its thread can't be stopped; whatever it returns comes too late.
+            self.close()
+            if self._outlet is not None:
+                self._outlet.close(gone())
+        super().cancel()
 
 
-class Reply:
-    """One response, as the application makes it. In the worker's thread."""
+class Early:
+    """A response that is whole while its application goes on, on its way to the loop."""
 
-    __slots__ = ("_declared", "_head", "_outlet", "_sent")
+    __slots__ = ("_exchange", "_whole")
 
-    def __init__(self, outlet: Outlet) -> None:
-        self._outlet = outlet
-        # What start_response said; nothing of it is sent before the first byte of the body.
-        self._head: tuple[int, RawHeaders] | None = None
-        # The Content-Length it said, or -1; and how many bytes were handed over.
-        self._declared = -1
-        self._sent = 0
+    def __init__(self, exchange: WsgiExchange, whole: Whole) -> None:
+        self._exchange = exchange
+        self._whole = whole
 
-    def start_response(
-        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None, /
-    ) -> Callable[[bytes], None]:
-        """PEP 3333's start_response.
-
-        Raises the error in `exc_info` when the response has started, ResponseError for a second
-        call without it and for what is no response.
-        """
-        if exc_info:
-            try:
-                if self._outlet.head is not None and exc_info[1] is not None:
-                    raise exc_info[1].with_traceback(exc_info[2])
-            finally:
-                # Its traceback holds this frame.
-                exc_info = None
-        elif self._head is not None:
-            raise ResponseError("start_response was called already; with exc_info it may be again")
-        code = status[:3]
-        if not (code.isascii() and code.isdigit()) or status[3:4] not in ("", " "):
-            raise ResponseError(f"a status is three digits and a reason, not {status!r}")
-        raw, self._declared = start_fields(headers)
-        self._head = (int(code), raw)
-        return self.write
-
-    def write(self, data: bytes) -> None:
-        """Send a piece of the body, and with the first one the head. Blocks a slow client's thread.
-
-        Raises ClientDisconnected (an OSError) when the client is gone.
-        """
-        if not isinstance(data, bytes):
-            raise ResponseError(f"the body of a response is bytes, not {type(data).__name__}")
-        outlet = self._outlet
-        self._begin()
-        if outlet.finished:
-            if data:
-                raise ResponseError("the response's body is longer than its Content-Length")
-            return
-        self._sent += len(data)
-        if self._sent == self._declared:
-            outlet.finish(data)
-        else:
-            outlet.put(data)
-
-    def _begin(self, size: int = -1) -> None:
-        outlet = self._outlet
-        if outlet.head is None:
-            if self._head is None:
-                raise ResponseError("the application didn't call start_response before its body")
-            outlet.head = Head(*self._head, size)
-
-    def send(self, result: Iterable[bytes]) -> None:
-        """Send what the application returned."""
-        outlet = self._outlet
-        if isinstance(result, FileWrapper) and outlet.head is None:
-            part = result.part()
-            if part is not None:
-                self._begin()
-                outlet.finish(part)
-                return
-        if isinstance(result, list | tuple) and outlet.head is None and self._head is not None:
-            if len(result) == 1 and isinstance(result[0], bytes):
-                self._begin()
-                if type(result) is list or type(result) is tuple:
-                    # Nothing of the application's is left to run.
-                    outlet.settle(result[0])
-                else:
-                    outlet.finish(result[0])
-                return
-            # Checked piece by piece, but the length is known from the start.
-            self._begin(sum(map(len, result)))
-        for piece in result:
-            # An empty piece says that there is nothing yet; the head stays back with it.
-            if piece or not isinstance(piece, bytes):
-                self.write(piece)
-        self._begin()
-        if not outlet.finished:
-            outlet.finish()
-
-
-_KNOWN_FIELDS = 256
-_fields: dict[tuple[tuple[str, str], ...], tuple[RawHeaders, int]] = {}
-
-
-def start_fields(headers: list[tuple[str, str]]) -> tuple[RawHeaders, int]:
-    """The fields encoded, and the Content-Length or -1; remembered. Raises ResponseError."""
-    key = tuple(headers)
-    try:
-        known = _fields.get(key)
-    except TypeError:
-        # Pairs that are lists can't be looked up.
-        return encode_start(headers)
-    if known is None:
-        known = encode_start(headers)
-        if len(_fields) >= _KNOWN_FIELDS:
-            _fields.clear()
-        if sum(len(name) + len(value) for name, value in headers) <= 1024:
-            _fields[key] = known
-    return known
-
-
-def encode_start(headers: list[tuple[str, str]]) -> tuple[RawHeaders, int]:
-    """As start_fields."""
-    raw = tuple(encode(headers))
-    declared = -1
-    for name, value in raw:
-        if name.lower() == b"content-length":
-            declared = declared_length(value, declared)
-    return raw, declared
+    def land(self) -> None:
+        self._exchange.answer(self._whole)
 
 
 def gone() -> ClientDisconnected:
-    """Why a thread whose task was ended can send no more."""
+    """Why a thread whose request was given up can send no more."""
     return ClientDisconnected("the response was given up")
 
 
@@ -303,18 +300,14 @@ def add_field(environ: Environ, name: bytes, value: str) -> None:
 
 
 def named(peer: Peer, host: str) -> Environ:
-    """The variables that say who talks to whom. SERVER_NAME and SERVER_PORT are never empty."""
-    environ: Environ = {}
-    server, client = peer.server, peer.client
-    if server is not None and server[1] is not None:
-        environ["SERVER_NAME"], environ["SERVER_PORT"] = server[0], str(server[1])
-    else:
-        # A Unix socket has no name a client could use; the client said one.
-        name, colon, port = host.rpartition(":")
-        if not colon or port.endswith("]"):
-            name, port = host, ""
-        environ["SERVER_NAME"] = name or "localhost"
-        environ["SERVER_PORT"] = port or ("443" if peer.scheme == "https" else "80")
-    if client is not None and client[1] is not None:
-        environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = client[0], str(client[1])
-    return environ
+    """The server's name where it has none that a client could use, but the one the client said.
+
+    Neither is ever empty.
+    """
+    name, colon, port = host.rpartition(":")
+    if not colon or port.endswith("]"):
+        name, port = host, ""
+    return {
+        "SERVER_NAME": name or "localhost",
+        "SERVER_PORT": port or ("443" if peer.scheme == "https" else "80"),
+    }
