@@ -68,9 +68,12 @@ class Receiver:
         if self.state == CHUNKED:
             return self._receive_chunked(data, end)
         # Of a view, since a slice of a bytearray would be one more copy.
-        part = memoryview(data)[:end].tobytes()
-        self.pending = self.pending + part if self.pending else part
+        self.keep(memoryview(data)[:end].tobytes())
         return False
+
+    def keep(self, part: bytes) -> None:
+        """Take bytes of a head, or of messages behind this one."""
+        self.pending = self.pending + part if self.pending else part
 
     def next_head(self) -> RequestHead | None:
         """The next head, if all of it has arrived. The state is HEAD.

@@ -90,10 +90,15 @@ class Connection(Ending):
 
     def buffer_updated(self, nbytes: int) -> None:
         hub = self._hub
+        receiver = self._receiver
         if self._lingering:
             self._discard(nbytes)
             return
-        receiver = self._receiver
+        if receiver.state == HEAD:
+            # Most often, and no body's that could be refused.
+            receiver.keep(hub.scratch_view[:nbytes].tobytes())
+            self._next_request()
+            return
         try:
             if self._filling:
                 assert hub.spare is not None, "get_buffer lent it"
@@ -103,10 +108,7 @@ class Connection(Ending):
         except (Refusal, PoolExhausted) as error:
             self._refuse_body(error)
             return
-        if receiver.state == HEAD:
-            self._next_request()
-        else:
-            self._received(pause)
+        self._received(pause)
 
     def eof_received(self) -> bool:
         """The client sends no more. It may still want its answers."""
