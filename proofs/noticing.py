@@ -151,10 +151,11 @@ FINALIZER: Final = "tests/test_finalizer.py"
 METHODS: Final[dict[str, Callable[[Mutant], str]]] = {
     "contracts": contracts_notice,
     "refinement": refinement_notices,
-    "accounts": by_pytest("tests/test_stateful_accounts.py"),
+    "accounts": by_pytest("tests/test_stateful_accounts.py", "tests/test_limits.py"),
     "machines": by_pytest("tests/test_stateful_body.py"),
     "histories": histories_notice,
     "interrupts": interrupts_notice,
+    "awaits": by_pytest("tests/test_interrupted_reads.py"),
     "collections": by_pytest(
         f"{FINALIZER}::test_a_collection_at_each_line_of_every_section", "tests/test_sections.py"
     ),

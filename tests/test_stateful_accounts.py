@@ -4,19 +4,16 @@ What the model leaves out: how many there may be, what is counted, what debug mo
 error says. A reference in plain lists is asked the same at every step.
 """
 
-import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from nbio.blocks import POISON, QUARANTINE, BlockPool, Safety
+from nbio.blocks import POISON, BlockPool, Safety
 from nbio.body import BodyReader
 from nbio.errors import (
-    BlockingCallError,
     BodyClosedError,
     BodyDisconnected,
     BodyError,
@@ -26,7 +23,6 @@ from nbio.errors import (
     PoolImbalance,
 )
 from nbio.pool import LATE_KEPT, SAMPLE, BodyPool
-from nbio.testing import watch
 from proofs.interrupted import run
 
 SIZE = 8
@@ -376,129 +372,3 @@ TestBooks.settings = settings(
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-
-
-# ------------------------------------------------------------------------ what needs no machine
-
-
-@contextmanager
-def refused(unless: bool) -> Iterator[None]:
-    if unless:
-        yield
-    else:
-        with pytest.raises(ValueError, match=r"needs|safety is"):
-            yield
-
-
-@given(low=FEW, high=FEW, slots=FEW, idle=FEW, safety=st.sampled_from((*SAFETY, "loud")))
-@settings(max_examples=300, deadline=None, derandomize=True)
-def test_a_body_pool_of_impossible_sizes_is_refused(
-    low: int, high: int, slots: int, idle: int, safety: Safety
-) -> None:
-    possible = low >= 0 and high > low and slots > 0 and idle >= 0 and safety in SAFETY
-    with refused(unless=possible):
-        pool = BodyPool(
-            BlockPool(1),
-            low_water=low,
-            high_water=high,
-            max_slots=slots,
-            max_idle_slots=idle,
-            safety=safety,
-        )
-        assert (pool.low_water, pool.high_water, pool.max_slots) == (low, high, slots)
-
-
-@given(size=FEW, idle=FEW, most=FEW)
-@settings(max_examples=200, deadline=None, derandomize=True)
-def test_a_block_pool_of_impossible_sizes_is_refused(size: int, idle: int, most: int) -> None:
-    with refused(unless=size > 0 and idle >= 0 and most > 0):
-        BlockPool(size, idle, most)
-
-
-@given(safety=st.sampled_from(SAFETY))
-def test_a_pool_makes_its_blocks_as_safe_as_itself_and_is_announced(safety: Safety) -> None:
-    with watch() as pools:
-        pool = BodyPool(safety=safety)
-    assert pool.blocks.safety == safety
-    assert list(pools or [pool]) == [pool]
-
-
-@given(
-    most=st.integers(1, QUARANTINE + 9),
-    idle=st.integers(QUARANTINE - 1, QUARANTINE + 3),
-    takes=st.lists(st.booleans(), max_size=200),
-)
-@settings(max_examples=60, deadline=None, derandomize=True)
-def test_a_freed_block_is_held_back_while_there_are_others(
-    most: int, idle: int, takes: list[bool]
-) -> None:
-    pool = BlockPool(SIZE, idle, most, safety="debug")
-    freed, out = list[bytearray](), list[bytearray]()
-    for take in (*[True] * most, *[False] * most, *takes):
-        if not take:
-            if out:
-                pool.put(out[0])
-                freed += [out[0]] if len(freed) < idle else []
-                del out[0]
-        elif len(out) < most:
-            block = pool.get()
-            # The one freed longest ago, and only after enough others, or when none may be made.
-            if len(freed) > QUARANTINE or (freed and len(freed) + len(out) == most):
-                assert block is freed.pop(0)
-            assert not any(block is b for b in freed)
-            out.append(block)
-    assert pool.stats().idle == len(freed)
-    for block in out:
-        pool.put(block)
-    pool.max_blocks = 1
-    kept = pool._idle[0]
-    kept[0] = 0
-    with pytest.raises(NbioError, match="a freed block was written to"):
-        pool.get()
-    assert pool.stats().given_up == 1
-
-
-@given(sizes=st.lists(st.integers(1, SIZE), min_size=1, max_size=4), n=st.integers(1, 40))
-@settings(max_examples=60, deadline=None)
-def test_a_thread_s_reads_are_a_task_s(sizes: list[int], n: int) -> None:
-    pool = BodyPool(BlockPool(SIZE))
-    body = pool.acquire("POST /")
-    data = b"".join(bytes([65 + i]) * size for i, size in enumerate(sizes))
-    body.feed(data)
-    if n % 2:
-        with pytest.raises(TimeoutError, match="no more of the body of 'POST /' came in time"):
-            body.read_blocking(timeout=0.001)
-        assert (body._slot.waiting, body._slot.leased) == (False, 0)
-        body.feed(data)
-    target = bytearray(n)
-    assert body.read_blocking(0) == b""
-    assert body.readinto_blocking(bytearray()) == 0
-    count = body.readinto_blocking(target)
-    body.finish()
-    rest = body.read_blocking()
-    assert target[:count] + rest == data
-    assert body.read_blocking(1) == rest[:0] == b""
-    assert body.readinto_blocking(target) == 0
-    body.release()
-    pool.assert_balanced()
-
-
-@given(ended=st.booleans())
-@settings(max_examples=4, deadline=None)
-def test_a_loop_s_thread_doesn_t_block(ended: bool) -> None:
-    pool = BodyPool(BlockPool(SIZE))
-    body = pool.acquire("POST /")
-    body.feed(b"all")
-    if ended:
-        body.finish()
-
-    async def read() -> None:
-        if ended:
-            assert body.read_blocking() == b"all"
-        else:
-            with pytest.raises(BlockingCallError, match="'POST /' would stop the event loop"):
-                body.read_blocking()
-
-    asyncio.run(read())
-    body.release()
-    pool.assert_balanced()
