@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from nbio import counting
 from nbio.errors import NbioError, PoolExhausted
 
 Safety = Literal["off", "simple", "debug"]
@@ -17,8 +18,6 @@ COPY_SHARE: Final = 4
 """At most one part in this many of a block is worth copying to save the rest of it."""
 
 POISON = 0xDD
-QUARANTINE = 32
-"""How many freed blocks must follow before a block is used again in debug mode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +147,8 @@ class BlockPool:
             with self._lock:
                 self._count_gone()
                 # Called when none is idle, so all that are made and not gone are out.
-                if self._made - self._given_up - self._dropped < self.max_blocks:
+                gone = self._given_up, self._dropped
+                if counting.may_make(self._made, *gone, self.max_blocks):
                     self._made += 1
                     counted = True
             if counted:
@@ -179,13 +179,11 @@ class BlockPool:
         """Count the blocks."""
         with self._lock:
             self._count_gone()
-            idle = len(self._idle)
             looks = self._looks
             self._looks += 1
-            acquired = self._made + next(self._reused) - looks
-            given_up = self._given_up
-            out = self._made - given_up - self._dropped - idle
-        return BlockStats(acquired, acquired - given_up - out, given_up, out, idle)
+            reused = next(self._reused) - looks
+            gone = self._given_up, self._dropped
+            return BlockStats(*counting.counts(self._made, reused, *gone, len(self._idle)))
 
     # Debug mode.
 
@@ -199,9 +197,9 @@ class BlockPool:
         with self._lock:
             self._count_gone()
             idle = self._idle
-            spent = self._made - self._given_up - self._dropped >= self.max_blocks
-            enough = len(idle) > QUARANTINE or (spent and bool(idle))
-            block = idle[0] if enough else None
+            gone = self._given_up, self._dropped
+            rested = counting.is_rested(len(idle), self._made, *gone, self.max_blocks)
+            block = idle[0] if rested else None
             if block is not None:
                 del idle[0]
         if block is None:

@@ -20,7 +20,7 @@ from types import CodeType, ModuleType
 from typing import Final, Literal
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-FILES: Final = ("_lifecycle", "pool", "blocks", "body", "handle")
+FILES: Final = ("_lifecycle", "counting", "pool", "blocks", "body", "handle")
 
 
 Path_ = tuple[str, ...]

@@ -70,10 +70,11 @@ def property_of(told: str) -> str:
 
 
 def contracts_notice(mutant: Mutant) -> str:
-    """The contract of the emitted function is no longer met."""
-    from proofs import paths
+    """The contract of the function is no longer met."""
+    from proofs import accounts, contracts, paths
 
-    for condition in paths.check_contract(mutant.path[0]):
+    of = accounts if mutant.file == "counting" else contracts
+    for condition in paths.check_contract(mutant.path[0], of):
         if condition.verdict is not Verdict.CONFIRMED:
             return f"contract {condition.line()}"
     return ""
@@ -172,7 +173,8 @@ METHODS: Final[dict[str, Callable[[Mutant], str]]] = {
 
 def asked(mutant: Mutant) -> Sequence[str]:
     """The methods that can have something to say of a mutant."""
-    return [m for m in METHODS if m != "contracts" or mutant.file == "_lifecycle"]
+    pure = mutant.file in ("_lifecycle", "counting")
+    return [m for m in METHODS if m != "contracts" or pure]
 
 
 # ------------------------------------------------------------------------------ the process

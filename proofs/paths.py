@@ -20,7 +20,7 @@ from crosshair.statespace import MessageType
 
 from nbio import _lifecycle
 from nbio.verify.engine import Verdict
-from proofs import contracts
+from proofs import accounts, contracts
 from proofs.ledger import Row, progress
 
 SECONDS: Final = 30.0
@@ -48,10 +48,10 @@ class Condition:
         return f"{self.verdict.name} {self.function}: {self.text} ({self.message})"
 
 
-def check_contract(function: str) -> list[Condition]:
+def check_contract(function: str, of: ModuleType = contracts) -> list[Condition]:
     """Every condition of one function's contract."""
-    contract: Callable[..., object] = getattr(contracts, function)
-    texts = conditions(function)
+    contract: Callable[..., object] = getattr(of, function)
+    texts = conditions(function, of)
     found = []
     for number, checkable in enumerate(analyze_function(contract, OPTIONS)):
         messages = list(checkable.analyze())
@@ -63,9 +63,9 @@ def check_contract(function: str) -> list[Condition]:
     return found
 
 
-def conditions(function: str) -> list[str]:
+def conditions(function: str, of: ModuleType = contracts) -> list[str]:
     """The text of each condition of a function's contract, in order."""
-    doc = getattr(contracts, function).__doc__ or ""
+    doc = getattr(of, function).__doc__ or ""
     lines = [line.strip() for line in doc.splitlines()]
     return [line.removeprefix("post:").strip() for line in lines if line.startswith("post:")]
 
@@ -181,12 +181,13 @@ def survivors_of(function: str) -> tuple[int, list[str]]:
 
 def rows() -> Iterator[Row]:
     """One row a function, and one for the mutants."""
-    for function in _lifecycle.EVENTS:
+    every = [(contracts, name) for name in _lifecycle.EVENTS]
+    for module, function in (*every, *((accounts, name) for name in accounts.FUNCTIONS)):
         started = time.perf_counter()
-        found = check_contract(function)
+        found = check_contract(function, module)
         yield Row(
             f"contract of {function}: {len(found)} conditions confirmed over all paths",
-            "CrossHair on the emitted code",
+            "CrossHair on the emitted code" if module is contracts else "CrossHair on the code",
             min(c.verdict for c in found),
             "all integers and truth values",
             time.perf_counter() - started,

@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from nbio.blocks import QUARANTINE, BlockPool
+from nbio.blocks import BlockPool
+from nbio.counting import QUARANTINE
 from nbio.errors import NbioError, PoolExhausted
 
 

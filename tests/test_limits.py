@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbio.blocks import QUARANTINE, BlockPool, Safety
+from nbio.blocks import BlockPool, Safety
+from nbio.counting import QUARANTINE
 from nbio.errors import (
     BlockingCallError,
     NbioError,

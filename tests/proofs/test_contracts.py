@@ -4,7 +4,7 @@ import pytest
 
 from nbio import _lifecycle
 from nbio.verify.engine import Verdict
-from proofs import contracts, paths
+from proofs import accounts, contracts, paths
 
 
 @pytest.mark.parametrize("function", _lifecycle.EVENTS)
@@ -12,6 +12,13 @@ def test_every_condition_is_confirmed_over_all_paths(function: str) -> None:
     for condition in paths.check_contract(function):
         assert condition.verdict is Verdict.CONFIRMED, condition.line()
         assert condition.message == "Confirmed over all paths."
+
+
+@pytest.mark.parametrize("function", accounts.FUNCTIONS)
+def test_the_block_pool_s_accounts_are_confirmed_over_all_paths(function: str) -> None:
+    found = paths.check_contract(function, accounts)
+    assert len(found) >= 3
+    assert {c.message for c in found} == {"Confirmed over all paths."}
 
 
 def test_each_function_has_a_contract_and_mutants() -> None:
