@@ -60,11 +60,17 @@ class ThreadWaiter:
     __slots__ = ("_gate",)
 
     def __init__(self) -> None:
-        self._gate = threading.Semaphore(0)
+        # Shut until a waker opens it.
+        self._gate = threading.Lock()
+        self._gate.acquire()
 
     def sleep(self, timeout: float | None) -> bool:
         """Sleep; False when `timeout` seconds passed first."""
-        return self._gate.acquire(timeout=timeout)
+        return self._gate.acquire(timeout=-1 if timeout is None else timeout)
 
     def wake(self) -> None:
-        self._gate.release()
+        try:  # noqa: SIM105 (a context manager costs more than the rest)
+            self._gate.release()
+        except RuntimeError:
+            # It is open already.
+            pass

@@ -5,9 +5,12 @@ import os
 import stat
 from typing import Any, Final, Self
 
+from nbio._lifecycle import COPY
 from nbio.body import BodyReader, Buffer
 from nbio.errors import BodyDisconnected, BodyProtocolError, BodyTooLarge, RequestCutOff
 from nbio.files import FilePart
+
+CUT_OFF: Final = (BodyDisconnected, BodyTooLarge, BodyProtocolError)
 
 READ: Final = 65536
 """What `wsgi.input` reads ahead for lines, and what a file is read by, in bytes."""
@@ -26,8 +29,19 @@ class BodyFile(io.RawIOBase):
     def readinto(self, buffer: Buffer, /) -> int:
         try:
             return self._body.readinto_blocking(buffer)
-        except (BodyDisconnected, BodyTooLarge, BodyProtocolError) as error:
+        except CUT_OFF as error:
             raise RequestCutOff(str(error)) from error
+
+    def readall(self) -> bytes:
+        # By blocks, where the base class's reads 8 KiB at a time.
+        body = self._body
+        parts: list[bytes] = []
+        try:
+            while body._block_for_lease(COPY, None):
+                parts.append(body._copy(-1))
+        except CUT_OFF as error:
+            raise RequestCutOff(str(error)) from error
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 class FileWrapper:

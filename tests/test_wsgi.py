@@ -1,6 +1,7 @@
 """WSGI applications on a real server, and wsgiref's validator as a second opinion."""
 
 import hashlib
+import io
 import queue
 import threading
 from collections.abc import Callable, Iterable
@@ -9,10 +10,12 @@ from wsgiref.validate import validator
 
 import pytest
 
-from nbio import BodyTooLarge
+from nbio import BodyPool, BodyTooLarge
+from nbio.body import BodyReader
 from nbio.errors import RequestCutOff
 from nbio.exchange import Peer
 from nbio.wsgi import named
+from nbio.wsgi_files import BodyFile
 from tests.live import TIMEOUT, chunked, post, serving
 
 Environ = dict[str, Any]
@@ -192,3 +195,23 @@ def test_a_continue_is_sent_when_the_body_is_read() -> None:
         go.set()
         assert client.until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         assert client.ask(b"hello").body == b"hello"
+
+
+def test_all_of_a_body_is_read_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = BodyPool()
+    body = pool.acquire("POST /")
+    for _ in range(3):
+        body.feed(bytes(65536))
+    body.finish()
+    taken: list[int] = []
+    unlease = BodyReader._unlease
+
+    def counted(body: BodyReader, size: int) -> None:
+        taken.append(size)
+        unlease(body, size)
+
+    monkeypatch.setattr(BodyReader, "_unlease", counted)
+    assert io.BufferedReader(BodyFile(body)).read() == bytes(3 * 65536)
+    assert taken == [65536] * 3
+    body.release()
+    pool.assert_balanced()
