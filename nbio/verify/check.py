@@ -188,11 +188,7 @@ def _warnings(found: Exploration) -> list[str]:
     told += _cut_off(found)
     if found.stopped:
         return [f"stopped early: {found.stopped}; what was not refuted is UNKNOWN", *told]
-    told += [
-        f"{action.place}: action {action.name} never happens in any reachable state"
-        for action in found.program.model.actions
-        if not found.taken[action.name] and not action.never
-    ]
+    told += _never(found)
     told += [f"{p.place}: {p.kind} {p.name} {why}" for p, why in _vacuous(found)]
     return told + [
         f"{p.place}: {p.kind} {p.name} {why}"
@@ -200,6 +196,19 @@ def _warnings(found: Exploration) -> list[str]:
         for part in (p.holds, p.then)
         for why in never_equal(part, found.program.model)
     ]
+
+
+def _never(found: Exploration) -> Iterator[str]:
+    """Actions that no state enables; those that were made in one place, by a loop, together."""
+    places: dict[str, list[str]] = {}
+    for action in found.program.model.actions:
+        if not found.taken[action.name] and not action.never:
+            places.setdefault(action.place, []).append(action.name)
+    for place, names in places.items():
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        those = f"actions {', '.join(names[:3])}{more} never happen"
+        one = f"action {names[0]} never happens"
+        yield f"{place}: {one if len(names) == 1 else those} in any reachable state"
 
 
 def _cut_off(found: Exploration) -> list[str]:

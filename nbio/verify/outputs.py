@@ -145,7 +145,7 @@ def as_junit(report: Report, target: str = "") -> str:
         )
         file, line = place_of(report.model, r)
         if file:
-            case.set("file", _clean(file))
+            case.set("file", _clean(os.path.relpath(file)))
             case.set("line", str(line))
         if r.verdict is not Verdict.CONFIRMED:
             kind = "failure" if r.verdict is Verdict.REFUTED else "error"

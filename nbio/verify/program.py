@@ -80,8 +80,9 @@ class Instance:
 
     @property
     def label(self) -> str:
-        """``name(1, 0)``."""
-        inner = ", ".join(map(str, self.values))
+        """``name(1, 0)``, or ``name(Ann)`` where members have names."""
+        pairs = zip(self.action.params, self.values, strict=True)
+        inner = ", ".join(index.show(value) for (_, index), value in pairs)
         return f"{self.action.name}({inner})" if self.values else self.action.name
 
 

@@ -153,6 +153,18 @@ def test_a_mistaken_expression_names_the_line(
     assert str(error.value).startswith(__file__)
 
 
+def test_actions_of_a_loop_that_never_happen_are_one_warning() -> None:
+    m = Model("m")
+    n = m.integer("n", 0, 1)
+    for k in range(5):
+        m.add_action(f"at {k}", lambda do, k=k: do.when(n == k), {})
+    (warning,) = check(m).warnings
+    assert warning.startswith(__file__)
+    assert warning.endswith(
+        "actions at 1, at 2, at 3 and 1 more never happen in any reachable state"
+    )
+
+
 class At(IntEnum):
     """Where a party stands."""
 

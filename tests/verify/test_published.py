@@ -11,6 +11,7 @@ import pytest
 from nbio.verify import Model, Program, Verdict, check
 from nbio.verify.ints import Interpreter
 from tests.verify import published_large as large
+from tests.verify import published_more as more
 from tests.verify import published_small as small
 from tests.verify.published import readers_writers, two_phase_commit
 
@@ -76,13 +77,20 @@ SIZES: dict[Callable[[], Model], tuple[int, int | None, int | None]] = {
     small.smokers: (6, 15, 1),
     small.hanoi: (3**5, None, 2**5 - 1),
     small.eight_puzzle: (181_440, None, 31),
+    more.chang_roberts: (137, 227, 9),
+    more.self_stabilising: (46_656, 248_832, 0),
+    more.chandy_misra: (67, 336, 28),
+    more.alternating_bit: (240, None, 9),
+    more.fifo: (3_864, 9_660, 10),
+    more.regular: (277_726, 1_454_776, 24),
+    more.paxos: (3_921, None, 16),
     large.transaction_commit: (34, 94, 6),
     large.scheduling_allocator: (1_690, 5_854, 6),
     large.lamport_mutex: (724_274, 2_729_079, 60),
     large.paxos_commit: (1_321_761, None, 27),
 }
 """Distinct states, states generated, and steps to the farthest: None where nobody published it, or
-(`generated` of Paxos Commit, EWD840) where one step of ours is several of TLC's."""
+(`generated` of Paxos, Paxos Commit, EWD840) where one step of ours is several of TLC's."""
 
 
 def named(made: object) -> str:
@@ -116,6 +124,12 @@ def test_published_solutions(model: Model, goal: str, steps: int) -> None:
     result = check(model).result(goal)
     assert result.depth == steps
     assert len(result.trace) == steps + 1
+
+
+def test_klotski_has_25955_positions_and_is_solved_in_116_steps() -> None:
+    report = check(more.klotski())
+    assert report.found.states == 25_955
+    assert len(report.result("unsolved").trace) == 117
 
 
 def test_eight_queens_can_stand_in_92_ways() -> None:
