@@ -40,20 +40,24 @@ _EXTENSION: Final = (
 )
 # Sixteen digits are as many as 64 bits have; the zeros before them are HTTP, if a strange one.
 _SIZE: Final = re.compile(rb"0*+([0-9A-Fa-f]{0,16})(?<=[0-9A-Fa-f])((?:" + _EXTENSION + rb")*)")
-_FIELD: Final = re.compile(rb"(" + TOKEN + rb"):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
+# Possessive, since a value may begin with what stands before it: a long line of spaces that ends
+# badly would be tried at each of them.
+_FIELD: Final = re.compile(rb"(" + TOKEN + rb"):[ \t]*+([^\x00-\x08\x0a-\x1f\x7f]*)")
 
 
 FORBIDDEN: Final = frozenset(
     b"""
-    authorization cache-control connection content-encoding content-length content-range
-    content-type cookie expect forwarded host if-match if-modified-since if-none-match if-range
-    if-unmodified-since keep-alive max-forwards pragma proxy-authenticate proxy-authorization
-    proxy-connection range set-cookie te trailer transfer-encoding upgrade www-authenticate
-    x-forwarded-for x-forwarded-host x-forwarded-proto
+    age authorization cache-control connection content-encoding content-length content-range
+    content-type cookie date expect expires forwarded host if-match if-modified-since if-none-match
+    if-range if-unmodified-since keep-alive location max-forwards pragma proxy-authenticate
+    proxy-authorization proxy-connection range retry-after set-cookie te trailer transfer-encoding
+    upgrade vary warning www-authenticate
+    x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-prefix x-forwarded-proto x-real-ip
     """.split()
 )
-"""Fields that mean something only before the body: framing, routing, conditions, credentials, what
-the content is (RFC 9110, 6.5.1). As trailers they are dropped, so that nobody can believe them."""
+"""Fields that mean something only before the body: framing, routing, conditions, credentials,
+control of the response, what the content is (RFC 9110, 6.5.1). As trailers they are dropped, so
+that nobody can believe them."""
 
 
 class ChunkedDecoder:

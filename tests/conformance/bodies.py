@@ -283,6 +283,11 @@ CASES: list[Case] = [
             "Expect",
             "TE",
             "Trailer",
+            "Date",
+            "Location",
+            "Vary",
+            "X-Forwarded-Port",
+            "X-Real-IP",
         )
     ),
     *cut(
