@@ -20,6 +20,7 @@ from websockets.server import ServerProtocol
 
 from nbio.errors import ClientDisconnected, ResponseError
 from nbio.hub import NEVER, Hub
+from nbio.websocket_parts import Parts, without_pongs
 from nbio.websocket_plain import BINARY, TEXT, plain_frame, plain_payload, plain_size, wire_size
 
 STEP: Final = 4096
@@ -60,6 +61,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         "_paused",
         "_pinged",
         "_plain",
+        "_pong",
         "_protocol",
         "_queued",
         "_reader",
@@ -97,7 +99,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._messages: deque[Message] = deque()
         self._queued = 0
         # The message that is arriving.
-        self._parts: list[bytes] = []
+        self._parts = Parts()
         self._opcode = Opcode.BINARY
         # Received, and not given to the parser yet, because the queue is full.
         self._unfed = b""
@@ -105,6 +107,8 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._reader: asyncio.Future[None] | None = None
         self._waiters: list[asyncio.Future[None]] = []
         self.write_paused = False
+        # The answer to the last ping, while the client doesn't read.
+        self._pong = b""
         self._mark = 0
         # Whether a ping is out, and whether anything came since.
         self._pinged = False
@@ -160,6 +164,8 @@ class FramedConnection(asyncio.BufferedProtocol):
             self._close_later()
         else:
             self._ping_later()
+            self._transport.write(self._pong)
+            self._pong = b""
         self._wake_writers()
 
     # Receiving.
@@ -198,7 +204,7 @@ class FramedConnection(asyncio.BufferedProtocol):
 
     def _plain_at(self, data: bytes, at: int) -> int:
         """The size of the plain frame that begins here; 0 when none does."""
-        if not self._plain or self._undone or self._parts or self._shut or self.closing:
+        if not self._plain or self._undone or self._parts.begun or self._shut or self.closing:
             return 0
         return plain_size(data, at)
 
@@ -217,14 +223,11 @@ class FramedConnection(asyncio.BufferedProtocol):
             self._opcode = frame.opcode
         elif frame.opcode is not Opcode.CONT:
             return
-        self._parts.append(bytes(frame.data))
         if self._shut:
-            self._parts.clear()
             return
-        if not frame.fin:
-            return
-        parts, self._parts = self._parts, []
-        self._complete(self._opcode, parts[0] if len(parts) == 1 else b"".join(parts))
+        whole = self._parts.take(bytes(frame.data), frame.fin)
+        if whole is not None:
+            self._complete(self._opcode, whole)
 
     def _complete(self, opcode: Opcode, data: bytes) -> None:
         """A message is here."""
@@ -324,6 +327,8 @@ class FramedConnection(asyncio.BufferedProtocol):
     def _send_out(self) -> None:
         """Write what the parser has to send, and see to the end when it says so."""
         data = self._protocol.data_to_send()
+        if self.write_paused and not self.closing:
+            data, self._pong = without_pongs(data, self._pong)
         if not data or self.lost:
             return
         payload = b"".join(data)
