@@ -38,6 +38,8 @@ class RequestHead:
         "version",
         "websocket",
     )
+    # Of the class, so that it costs the many that aren't nothing.
+    https = False
 
     def __init__(
         self,
@@ -86,6 +88,13 @@ class RequestHead:
     def has_body(self) -> bool:
         """Whether the head announces a body of at least one byte, or of unknown length."""
         return self.chunked or self.length > 0
+
+
+class HttpsHead(RequestHead):
+    """A head whose target is an absolute https URI: not for anybody to ask for over plain HTTP."""
+
+    __slots__ = ()
+    https = True
 
 
 TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -164,6 +173,7 @@ class HeadParser:
         Raises Refusal with the status that RFC 9110 and 9112 give for what is wrong.
         """
         authority = b""
+        kind = RequestHead
         match = _LINE.match(head)
         if match is not None:
             method, path, query, version = match.groups(b"")
@@ -176,7 +186,7 @@ class HeadParser:
                 return known.again(self._methods[method], path, query)
         else:
             fields = b""
-            method, target, version, authority, head = self._odd_line(head)
+            method, target, version, kind, authority, head = self._odd_line(head)
             path, _, query = target.partition(b"?")
         headers: list[tuple[bytes, bytes]] = []
         self._headers = headers
@@ -200,7 +210,7 @@ class HeadParser:
             if method != b"TRACE":
                 # Whose fields are looked at each time: they may not announce content.
                 self._methods[method] = name
-        request = RequestHead(name, path, query, _VERSIONS[version], headers)
+        request = kind(name, path, query, _VERSIONS[version], headers)
         special = self._special
         if len(special) == 1 and special[0][0] == b"host" and version == b"1.1":
             if not valid_host(special[0][1]):
@@ -244,8 +254,8 @@ class HeadParser:
             self._renew()
             raise objection(error) from None
 
-    def _odd_line(self, head: bytes) -> tuple[bytes, bytes, bytes, bytes, bytes]:
-        """Method, target, version, authority, and the head as llhttp should see it."""
+    def _odd_line(self, head: bytes) -> tuple[bytes, bytes, bytes, type[RequestHead], bytes, bytes]:
+        """Method, target, version, kind, authority, and the head as llhttp should see it."""
         end = head.index(b"\r\n") + 2
         if end - 2 > self.max_line:
             raise Refusal(414, f"the request line is longer than {self.max_line} bytes")
@@ -258,16 +268,18 @@ class HeadParser:
         if method == b"CONNECT":
             raise Refusal(501, NO_CONNECT)
         version = b"1.0" if minor == b"0" else b"1.1"
-        authority = b""
+        authority, kind = b"", RequestHead
         if target != b"*" or method != b"OPTIONS":
             split = (b"", target) if _ORIGIN.fullmatch(target) else split_absolute(target)
             if split is None:
                 raise Refusal(400, "the request target isn't one")
+            if split[0] and target[:5].lower() == b"https":
+                kind = HttpsHead
             authority, target = split
             # Without path and query OPTIONS is about the server (RFC 9110, 4.2.3).
             target = target or (b"*" if method == b"OPTIONS" else b"/")
         line = b"%b %b HTTP/%b\r\n" % (method, target, version)
-        return method, target, version, authority, line + head[end:]
+        return method, target, version, kind, authority, line + head[end:]
 
     def _frame(self, request: RequestHead, special: list[tuple[bytes, bytes]]) -> None:
         """Find out where the body ends, and what becomes of the connection."""

@@ -16,6 +16,7 @@ from nbio.heads import RequestHead
 from nbio.http1 import COMPLETE, HEAD
 from nbio.hub import NEVER, Hub
 from nbio.peers import peer_of
+from nbio.proxy import secure
 from nbio.verdicts import body_error, disconnected, verdict
 
 DIRECT: Final = 16384
@@ -143,6 +144,11 @@ class Connection(Ending):
         if head is None:
             self._await_head()
             return
+        if head.https and not secure(self._peer, hub.config):
+            self._refuse(
+                421, "https isn't served on this connection", to_head=head.method == "HEAD"
+            )
+            return
         self.deadline = NEVER
         self._fresh = False
         hub.requests += 1
@@ -166,6 +172,7 @@ class Connection(Ending):
         """No head yet: answer what was held back, and wait for the rest."""
         if self._out:
             self._flush()
+        self._resume()
         if self._eof or (self._hub.closing and not self._receiver.begun):
             self._close()
         elif not self._receiver.begun:
@@ -200,6 +207,9 @@ class Connection(Ending):
             body.release()
             self._refuse(*verdict(error))
             return False
+        if self._paused and not pause and self._receiver.state != COMPLETE:
+            # It was the requests behind the one before that were too many.
+            self._resume()
         self._received(pause)
         return True
 
@@ -249,7 +259,7 @@ class Connection(Ending):
         super().resume_writing()
         waits = self._receiver.state == HEAD and self._receiver.begun
         if waits and self.exchange is None and not self._lingering:
-            self._resume()
+            self._read_on()
             self._next_request()
 
     def _body_complete(self) -> None:
@@ -332,7 +342,7 @@ class Connection(Ending):
         receiver.next_message()
         self._head_begun = False
         if self._paused:
-            self._resume()
+            self._read_on()
         if self._hub.closing:
             self._close()
         elif receiver.pending:
@@ -341,6 +351,11 @@ class Connection(Ending):
             self._await_head()
         else:
             self.deadline = self._hub.idle_deadline
+
+    def _read_on(self) -> None:
+        """Receive more requests, unless enough of them are here: each would bring some more."""
+        if len(self._receiver.pending) <= self._hub.config.max_pipelined:
+            self._resume()
 
     def ended(self, exchange: Exchange) -> None:
         self._hub.ended(exchange)

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias
 
 from nbio.body import BodyReader
-from nbio.config import Fields
+from nbio.config import Config, Fields
 from nbio.errors import NbioError
 from nbio.exchange import Address, Exchange, Peer, Wire
 from nbio.heads import RequestHead
@@ -73,6 +73,13 @@ class Trust:
         if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
             found = found.ipv4_mapped
         return any(found in network for network in self._networks)
+
+
+def secure(peer: Peer, config: Config) -> bool:
+    """Whether an https URI may be asked for here: over TLS, or by a trusted proxy."""
+    # With the PROXY protocol there are no connections but trusted proxies'.
+    trusted = config.proxy_protocol or Trust(config.trusted_proxies).trusts(peer.client)
+    return trusted or peer.scheme == "https"
 
 
 # --------------------------------------------------------------------- header fields

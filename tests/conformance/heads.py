@@ -1,6 +1,6 @@
 """Request lines, targets, Host and field lines (RFC 9112, 2, 3 and 5; RFC 9110, 5 and 7)."""
 
-from tests.conformance.cases import Case, get, refused, request, seen, taken
+from tests.conformance.cases import Case, get, post, refused, request, seen, taken
 
 LONG = "a" * 9000
 
@@ -171,6 +171,14 @@ CASES: list[Case] = [
         a_port_too_large=get(target="http://h:65536/"),
         a_fragment_in_absolute_form=get(target="http://h/#a"),
         a_space_in_absolute_form=get(target="http://h /"),
+    ),
+    *refused(
+        "RFC 9110, 7.4",
+        421,
+        an_https_URI_over_plain_HTTP=get(target="https://h/"),
+        an_HTTPS_URI_over_plain_HTTP=get(target="HTTPS://h:443/a?b"),
+        an_https_URI_in_HTTP_1_0=get(target="https://h/", version="1.0"),
+        an_https_URI_with_a_body=post("Content-Length: 1", body=b"x", target="https://h/"),
     ),
     *(
         taken("RFC 9112, 3.2.1", f"origin-form {target}", get(target=target), seen(target=target))

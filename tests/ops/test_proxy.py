@@ -5,6 +5,7 @@ import contextlib
 import errno
 import socket
 import struct
+from typing import Any
 
 import pytest
 
@@ -159,6 +160,18 @@ def test_a_request_from_a_trusted_proxy() -> None:
         assert b"1.2.3.4" not in asked(served, *fields)
     with serve(tells, trusted_proxies=("127.0.0.1",), forwarded="forwarded") as served:
         assert asked(served, "Forwarded: for=1.2.3.4;proto=https").endswith(b"('1.2.3.4', 0) https")
+
+
+def test_only_trusted_proxies_may_ask_for_https_over_plain_http() -> None:
+    data = b"GET https://h/ HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+
+    def status(before: bytes = b"", **options: Any) -> bytes:
+        with serve(tells, **options) as served:
+            return raw((served.host, served.port), before + data)[9:12]
+
+    assert status(trusted_proxies=("127.0.0.1",)) == b"200"
+    assert status(V1, trusted_proxies=("127.0.0.1",), proxy_protocol=True) == b"200"
+    assert status(trusted_proxies=("10.0.0.0/8",)) == b"421"
 
 
 @pytest.mark.parametrize("before", [V1, V2])

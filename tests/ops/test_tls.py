@@ -214,7 +214,9 @@ def test_a_context_of_ones_own_and_alpn(authority: trustme.CA) -> None:
     authority.issue_cert("localhost").configure_cert(context)
     with serve(scheme, ssl_context=context) as served:
         assert served.url.startswith("https://")
-        assert ask(served.port, client_context(authority))[0].endswith(b"https")
+        for target in (b"/", b"https://a/"):
+            data = ASK.replace(b"/", target, 1)
+            assert ask(served.port, client_context(authority), data)[0].endswith(b"https")
 
 
 def test_alpn_offers_http_11(tmp_path: Path, authority: trustme.CA) -> None:
