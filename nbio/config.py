@@ -214,6 +214,8 @@ class Config:
             raise ValueError("proxy_protocol needs trusted_proxies: who may send the preface?")
         if self.ssl_client_auth != "none" and not self.ssl_ca_certs:
             raise ValueError("ssl_client_auth needs ssl_ca_certs: who signs the certificates?")
+        if not (self.server_header.isascii() and self.server_header.isprintable()):
+            raise ValueError(f"server_header is a field's value, unlike {self.server_header!r}")
         if self.unix_mode and not _MODE.fullmatch(self.unix_mode):
             raise ValueError(f"unix_mode is octal, such as 660, not {self.unix_mode!r}")
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from typing import Any
 
-from nbio.asgi import VERSION, App, Message
+from nbio.asgi import App, Message
 from nbio.config import Lifespan as Mode
 from nbio.errors import NbioError, ResponseError
 
@@ -78,7 +78,9 @@ class Lifespan:
             logger.error("the application's lifespan raised", exc_info=error)
 
     async def _run(self) -> None:
-        scope = {"type": "lifespan", "asgi": VERSION.copy(), "state": self.state}
+        # The lifespan protocol counts its own versions.
+        versions = {"version": "3.0", "spec_version": "2.0"}
+        scope = {"type": "lifespan", "asgi": versions, "state": self.state}
         await self._app(scope, self._messages.get, self._send)
 
     async def _send(self, message: Message) -> None:

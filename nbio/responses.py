@@ -33,10 +33,18 @@ LAST_CHUNK: Final = b"0\r\n\r\n"
 
 # Fields that the server sees to itself, or must know about.
 _OURS: Final = frozenset(
-    [b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"date", b"server"]
+    [
+        b"content-length",
+        b"transfer-encoding",
+        b"connection",
+        b"keep-alive",
+        b"upgrade",
+        b"date",
+        b"server",
+    ]
 )
-# Of these the server's value gives way to the application's.
-_ALWAYS: Final = frozenset([b"date", b"server"])
+# Of these the application's value is sent; the server's, where it has one, gives way.
+_THEIRS: Final = frozenset([b"upgrade", b"date", b"server"])
 _NAME: Final = re.compile(TOKEN)
 # What no field value holds (RFC 9110, 5.5), given that the lines of the head end in CR LF.
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -104,7 +112,7 @@ def encode_fields(status: int, headers: Pairs) -> Encoded:
     """Encode and check a status line and fields. Raises ResponseError."""
     parts = [STATUS_LINES.get(status) or status_line(status)]
     declared = -1
-    close = False
+    close = told = False
     overrides: tuple[bytes, ...] = ()
     for name, value in headers:
         lower = name if name in _plain else check_name(name)
@@ -113,13 +121,17 @@ def encode_fields(status: int, headers: Pairs) -> Encoded:
         elif lower == b"connection":
             wishes = options([value])
             close = close or b"close" in wishes
-            # Of an Upgrade field, say. Whether the connection goes on is the server's to tell.
+            # Whether the connection goes on is the server's to tell.
             if others := [wish for wish in wishes if wish not in (b"close", b"keep-alive")]:
                 parts.append(b"connection: %b\r\n" % b", ".join(others))
-        elif lower not in _OURS or lower in _ALWAYS:
+                told = told or b"upgrade" in others
+        elif lower not in _OURS or lower in _THEIRS:
             parts.append(b"%b: %b\r\n" % (name, value))
-            if lower in _ALWAYS:
+            if lower in _THEIRS:
                 overrides = (*overrides, lower)
+    if b"upgrade" in overrides and not told:
+        # Whoever sends the one sends the other (RFC 9110, 7.8).
+        parts.append(b"connection: upgrade\r\n")
     block = b"".join(parts)
     count = len(parts)
     if block.count(b"\n") != count or block.count(b"\r") != count or _CONTROL.search(block):

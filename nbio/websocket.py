@@ -12,7 +12,7 @@ from nbio.body import BodyReader
 from nbio.errors import ClientDisconnected, ResponseError
 from nbio.exchange import Exchange, Peer, Wire
 from nbio.heads import RequestHead
-from nbio.responses import Pairs, encode_fields
+from nbio.responses import Pairs, encode_fields, without
 
 if TYPE_CHECKING:
     from websockets.extensions import Extension
@@ -256,16 +256,15 @@ class WebSocketExchange(Exchange):
         if self._answer is not None:
             fields.append((b"sec-websocket-extensions", self._answer.encode("latin-1")))
         for name, value in headers:
-            if name.lower().startswith(b"sec-websocket-"):
+            if name.lower().startswith((b"sec-websocket-", b"upgrade")):
                 raise ResponseError(f"{name!r} is the server's to send: give a subprotocol")
             fields.append((name, value))
-        block = encode_fields(200, fields).block.partition(b"\r\n")[2]
-        return (
-            b"HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\n"
-            + block
-            + self.wire.common_fields()
-            + b"\r\n"
-        )
+        known = encode_fields(200, fields)
+        always = self.wire.common_fields()
+        for name in known.overrides:
+            always = without(always, name)
+        block = known.block.partition(b"\r\n")[2]
+        return b"HTTP/1.1 101 Switching Protocols\r\n%b%b\r\n" % (block, always)
 
     # How it ends.
 

@@ -208,6 +208,7 @@ def test_lifespan_and_state() -> None:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
+            assert scope["asgi"] == {"version": "3.0", "spec_version": "2.0"}
             events.append((await receive())["type"])
             scope["state"]["shared"] = ["x"]
             await send({"type": "lifespan.startup.complete"})

@@ -55,5 +55,6 @@ ANSWERS = {
     "/205": lambda: Response(b"not sent", status=205),
     "/304": lambda: Response(status=304),
     "/426": lambda: Response(status=426, headers={"Connection": "Upgrade", "Upgrade": "frob"}),
+    "/426-alone": lambda: Response(status=426, headers={"Upgrade": "frob"}),
 }
 """Answers that don't look at the request's body."""

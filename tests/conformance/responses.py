@@ -107,6 +107,12 @@ CASES: list[Case] = [
         {"status": 426, "has": {"connection": "upgrade", "upgrade": "frob"}},
     ),
     taken(
+        "RFC 9110, 7.8",
+        "Upgrade brings its connection option",
+        get(target="/426-alone"),
+        {"status": 426, "has": {"connection": "upgrade", "upgrade": "frob"}},
+    ),
+    taken(
         "RFC 9110, 6.5.1",
         "trailers are sent to who takes them",
         get("TE: trailers", target="/trailers") + get(),

@@ -71,6 +71,7 @@ def test_true_in_the_environment(word: str) -> None:
         ([], {"NBIO_PORT": "tcp://10.0.0.1:80"}, "NBIO_PORT must be a whole number"),
         ([], {"NBIO_PRINT_BALANCE": "maybe"}, "NBIO_PRINT_BALANCE must be true or false"),
         ([], {"NBIO_MAX_HEAD": "0"}, "max_head must be more than 0, not 0 (the environment)"),
+        ([], {"NBIO_SERVER_HEADER": "a\r\nb: c"}, "server_header is a field's value"),
         ([], {"NBIO_INTERFACE": "cgi"}, "interface must be one of auto"),
     ],
 )

@@ -23,6 +23,7 @@ ANSWERS: dict[str, Answer] = {
         [(b"connection", b"upgrade"), (b"upgrade", b"frob"), (b"content-length", b"0")],
         [b""],
     ),
+    "/426-alone": (426, [(b"upgrade", b"frob"), (b"content-length", b"0")], [b""]),
 }
 
 
