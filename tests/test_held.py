@@ -90,7 +90,7 @@ def test_a_client_that_ends_its_half_before_it_reads_gets_all_answers() -> None:
         held = unread(live, client)
         client.send(b"".join(get(f"/{number}") for number in range(1, 10)))
         client.end()
-        while not held._eof:
+        while not (held._receiver.begun or held._eof):
             live.run(asyncio.sleep(0))
         assert answered(client, 10)
         assert client.rest() == b""
@@ -124,16 +124,18 @@ def test_requests_that_come_faster_than_they_are_served_wait_in_the_kernel() -> 
 
 @pytest.mark.parametrize("cut", [20, -3])
 def test_what_waits_unfinished_behind_too_much_is_finished(cut: int) -> None:
-    go = threading.Event()
+    began, go = threading.Event(), threading.Event()
 
     async def handler(request: Request) -> Response:
         if request.path == "/first":
-            await asyncio.to_thread(go.wait)
+            began.set()
+            await asyncio.to_thread(go.wait, TIMEOUT)
         return Response(await request.body.read())
 
     whole = post(b"a body", path="/second")
     with serving(handler, max_pipelined=1) as live, live.client() as client:
         client.send(get("/first"))
+        assert began.wait(TIMEOUT)
         client.send(whole[:cut])
         held = only_connection(live)
         while not held._paused:

@@ -12,6 +12,8 @@ from tests.live import Live, serving
 CASES: list[Case] = [*heads.CASES, *bodies.CASES, *connections.CASES, *responses.CASES]
 SHORT = 200
 """Cases of up to so many bytes are cut in every way."""
+# What answers without reading its body answers before it sees that the rest is broken.
+PATIENT = [case for case in CASES if b" /unread " not in case.data]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def test_case(live: Live, case: Case) -> None:
     assert len(complete) <= len(reached), "a request that was refused was reported as complete"
 
 
-@pytest.mark.parametrize("case", CASES[::8], ids=name)
+@pytest.mark.parametrize("case", PATIENT[::8], ids=name)
 def test_every_split_on_a_real_socket(live: Live, case: Case) -> None:
     step = max(1, len(case.data) // 60)
     for pieces in core.cuts(case.data, step):
