@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from nbio.verify import Verdict, check
+from nbio.verify.targets import Target
+
 PAGE = (Path(__file__).parents[2] / "docs" / "checker.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", PAGE, re.DOTALL))
 SHOWN = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
@@ -51,3 +54,20 @@ def test_the_mended_code_refuses_as_is_shown(folder: Path) -> None:
     out = run(folder, "pytest", "-q", "-p", "no:cacheprovider", "test_my_pool.py")
     assert SHOWN[1] in out.stdout
     assert out.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("producers", "consumers", "places"),
+    [(1, 1, 1), (2, 1, 1), (1, 2, 1), (2, 1, 2), (2, 2, 2), (3, 2, 2), (3, 3, 3), (4, 3, 3)],
+)
+def test_a_queue_deadlocks_where_threads_are_more_than_twice_the_places(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, producers: int, consumers: int, places: int
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    constants = {"producers": producers, "consumers": consumers, "places": places}
+    model, _ = Target.parse(str(folder / "blocking_queue.py")).build(constants)
+    report = check(model)
+    stuck = producers + consumers > 2 * places
+    assert report.verdict is (Verdict.REFUTED if stuck else Verdict.CONFIRMED)
+    if (producers, consumers, places) == (2, 1, 1):
+        assert report.result("deadlock").depth == 8
