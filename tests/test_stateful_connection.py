@@ -64,6 +64,10 @@ class ConnectionBesideReference(Checks):
     @initialize(request=upload(), sizes=st.lists(SIZES, max_size=2))
     def begin(self, request: bytes, sizes: list[int]) -> None:
         self.trouble: list[dict[str, object]] = []
+        for task in asyncio.all_tasks(LOOP):
+            # Of a run that failed.
+            task.cancel()
+        LOOP.settle()
         LOOP.set_exception_handler(lambda _, context: self.trouble.append(context))
         site = NativeSite(self.handle, 1)
         self.hub = Hub(CONFIG, site, LOOP)
@@ -160,7 +164,7 @@ class ConnectionBesideReference(Checks):
     @precondition(lambda self: self.wire.lost or self.wire.closing or self.wire.halved)
     @rule()
     def connect_again(self) -> None:
-        self.wire.flow()
+        self.read_again()
         self.silence()
         self.connect()
 
@@ -171,6 +175,9 @@ class ConnectionBesideReference(Checks):
 
     @precondition(lambda self: self.wire.stalled)
     @rule()
+    def go_on_reading(self) -> None:
+        self.read_again()
+
     def read_again(self) -> None:
         self.wire.flow()
         self.happen()
@@ -346,7 +353,7 @@ class ConnectionBesideReference(Checks):
 
     def teardown(self) -> None:
         budget.count("connection")
-        self.wire.flow()
+        self.read_again()
         if not self.wire.lost:
             self.lose()
         for pair in self.pairs:

@@ -215,15 +215,14 @@ class Reply:
 
 def read_replies(out: bytes, expected: list[Reply], over: bool) -> list[Reply]:
     """What the server sent, response by response; `expected` says which of them answer a HEAD."""
+    headless = iter([reply.headless for reply in expected if reply.status != 100])
     found: list[Reply] = []
     at = 0
-    while at < len(out):
-        size = out.find(b"\r\n\r\n", at)
-        assert size >= 0, "a response's head is written whole"
+    while (size := out.find(b"\r\n\r\n", at)) >= 0:
         line, *lines = out[at:size].split(b"\r\n")
         fields = dict(text.lower().split(b": ", 1) for text in lines)
         reply = Reply(int(line.split(b" ")[1]), close=fields.get(b"connection") == b"close")
-        reply.headless = len(found) < len(expected) and expected[len(found)].headless
+        reply.headless = reply.status >= 200 and next(headless, False)
         at = size + 4
         if not reply.headless and reply.status >= 200:
             at = read_content(out, at, fields, reply, over)
@@ -241,8 +240,7 @@ def read_content(out: bytes, at: int, fields: dict[bytes, bytes], reply: Reply, 
     if fields.get(b"transfer-encoding") != b"chunked":
         reply.body, reply.whole = out[at:], over
         return len(out)
-    while at < len(out):
-        end = out.index(b"\r\n", at)
+    while (end := out.find(b"\r\n", at)) >= 0:
         size = int(out[at:end], 16)
         reply.body += out[end + 2 : end + 2 + size]
         at = end + 4 + size
