@@ -12,7 +12,7 @@ OPTIONS :=
 SOURCES := nbio model proofs tests docs/examples hatch_build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-compiled compiled check verify verify-full code-mutants soak peers bench clean emit
+.PHONY: help setup demo test test-compiled compiled check verify verify-full code-mutants seeded soak peers bench clean emit
 
 help: ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -59,11 +59,14 @@ emit: $(READY) ## renew what is generated: nbio/_lifecycle.py and the tables in 
 verify: $(READY) ## re-derive every ci claim, proof and mutant; one ledger
 	$(BIN)/python -m proofs
 
-verify-full: $(READY) code-mutants ## the claims that take long
+verify-full: $(READY) code-mutants seeded ## the claims that take long
 	$(BIN)/python -m model verify --tier full
 
 code-mutants: $(READY) ## break the pool's code 700 times; renews proofs/code_mutants.txt
 	$(BIN)/python -m proofs.code_mutants
+
+seeded: $(READY) ## plant bugs in the server, one at a time; renews proofs/seeded.txt
+	$(BIN)/python -m proofs.seeded
 
 soak: $(READY) ## what takes minutes: 20,000 uploads with aborts, 10,000 idle connections
 	$(BIN)/python -m pytest -q -m soak tests/soak

@@ -19,11 +19,13 @@ from proofs import (
     induction,
     interrupts,
     lanes,
+    machines,
     mutants,
     paths,
     refinement,
     schedules,
     spin,
+    symbolic,
 )
 from proofs.ledger import Row, worst
 
@@ -85,6 +87,8 @@ SECTIONS: dict[str, Section] = {
     "mutants": broken,
     "code": code_mutants.rows,
     "fuzzing": fuzzing.rows,
+    "machines": machines.rows,
+    "symbolic": symbolic.rows,
 }
 
 

@@ -283,7 +283,7 @@ def tell_share(told: list[str]) -> Iterator[None]:
     missed = sorted(EXPECTED - SEEN)
     share = WATCH.share(HIGH, LOW)
     told.append(
-        f"stateful test of the body: {share}; "
+        f"stateful test of the body, {budget.BEGUN['body']} examples: {share}; "
         f"{len(EXPECTED & SEEN)} of {len(EXPECTED)} kinds of outcome"
         + (f"; not seen: {', '.join(missed)}" if missed else "")
     )

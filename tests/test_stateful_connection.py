@@ -388,8 +388,8 @@ def surroundings(told: list[str]) -> Iterator[None]:
     share = WATCH.share(HIGH, LOW)
     missed = sorted(EXPECTED - SEEN)
     told.append(
-        f"stateful test of the connection: {share}; "
+        f"stateful test of the connection, {budget.BEGUN['connection']} examples: {share}; "
         f"{len(EXPECTED & SEEN)} of {len(EXPECTED)} kinds of outcome"
         + (f"; not seen: {', '.join(missed)}" if missed else "")
     )
-    budget.demand(share, 50, 110)
+    budget.demand(share, 45, 95)

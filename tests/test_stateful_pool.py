@@ -97,8 +97,9 @@ def tell_share(told: list[str]) -> Iterator[None]:
     chance = {0} | {GRAPH.edges[at][number].target for at, number in TRANSITIONS}
     both = TRANSITIONS | PLANNED
     told.append(
-        f"stateful test of the pool: of the model's {states:,} states and {transitions:,} "
-        f"transitions {len(chance) / states:.0%} and {len(TRANSITIONS) / transitions:.0%} by "
+        f"stateful test of the pool, {budget.BEGUN['pool']} examples: "
+        f"of the model's {states:,} states and {transitions:,} transitions "
+        f" {len(chance) / states:.0%} and {len(TRANSITIONS) / transitions:.0%} by "
         f"chance, {len(both) / transitions:.0%} of the transitions with the planned walks"
     )
     # Far fewer would say that the steps no longer lead anywhere.

@@ -13,13 +13,13 @@ FACTOR: Final = float(os.environ.get("NBIO_MACHINES", "1"))
 HUNT: Final = bool(os.environ.get("NBIO_HUNT"))
 """Stop at the first failure, and don't make it smaller."""
 
-BEGUN: dict[str, int] = {}
+BEGUN: dict[str, int] = dict.fromkeys(("connection", "server", "body", "pool"), 0)
 """Examples begun, by machine."""
 
 
 def count(machine: str) -> None:
     """One more example."""
-    BEGUN[machine] = BEGUN.get(machine, 0) + 1
+    BEGUN[machine] += 1
 
 
 def within(examples: int, steps: int) -> settings:

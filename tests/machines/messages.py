@@ -85,9 +85,14 @@ def upload(draw: st.DrawFn) -> bytes:
 @st.composite
 def chunks(draw: st.DrawFn, body: bytes) -> bytes:
     """A body cut in chunks, without the last one."""
-    cuts = sorted({0, len(body), *draw(st.lists(st.integers(0, len(body)), max_size=3))})
-    extension = draw(st.sampled_from((b"", b"", b";a=b")))
-    pieces = [body[a:b] for a, b in pairwise(cuts)]
+    cuts = draw(st.lists(st.integers(0, len(body)), max_size=3))
+    return chunked(body, cuts, draw(st.sampled_from((b"", b"", b";a=b"))))
+
+
+def chunked(body: bytes, cuts: list[int], extension: bytes = b"") -> bytes:
+    """A body as chunks, cut at these places, without the last one."""
+    places = sorted({0, len(body), *(cut for cut in cuts if cut < len(body))})
+    pieces = [body[a:b] for a, b in pairwise(places)]
     return b"".join(b"%x%b\r\n%b\r\n" % (len(p), extension, p) for p in pieces)
 
 
