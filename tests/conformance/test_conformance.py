@@ -4,12 +4,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conformance import app, bodies, connections, core, heads, responses
+from tests.conformance import app, bodies, connections, core, disguises, heads, responses
 from tests.conformance.cases import Case
 from tests.conformance.running import PROBE, run
 from tests.live import Live, serving
 
-CASES: list[Case] = [*heads.CASES, *bodies.CASES, *connections.CASES, *responses.CASES]
+CASES: list[Case] = [
+    *heads.CASES,
+    *bodies.CASES,
+    *disguises.CASES,
+    *connections.CASES,
+    *responses.CASES,
+]
 SHORT = 200
 """Cases of up to so many bytes are cut in every way."""
 # What answers without reading its body answers before it sees that the rest is broken.

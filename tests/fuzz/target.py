@@ -7,7 +7,7 @@ import httptools
 from nbio.errors import Refusal
 from nbio.heads import TOKEN
 from nbio.http1 import HEAD
-from tests.conformance import bodies, connections, heads, responses
+from tests.conformance import bodies, connections, disguises, heads, responses
 from tests.conformance.core import Core, Message, read
 
 NAME = re.compile(TOKEN)
@@ -26,7 +26,7 @@ SMALL = {
 
 def seeds() -> list[bytes]:
     """The conformance cases, as inputs: whole, and with small limits."""
-    cases = [*heads.CASES, *bodies.CASES, *connections.CASES, *responses.CASES]
+    cases = [*heads.CASES, *bodies.CASES, *disguises.CASES, *connections.CASES, *responses.CASES]
     short = [case.data for case in cases if len(case.data) <= 1000]
     return [bytes([7, limits]) + data for data in short for limits in (0, 1)]
 

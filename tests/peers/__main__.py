@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from model.tables import renewed
-from tests.conformance import bodies, connections, heads, responses
+from tests.conformance import bodies, connections, disguises, heads, responses
 from tests.conformance.cases import Case, get
 from tests.conformance.replies import Ended, NotHttp, Replies, Reply
 from tests.conformance.running import PROBE, judge
@@ -145,7 +145,8 @@ def versions() -> dict[str, str]:
 
 def main() -> int:
     """Run every case against every server, and write the table."""
-    cases = [*heads.CASES, *bodies.CASES, *connections.CASES, *responses.CASES]
+    tables = (heads, bodies, disguises, connections, responses)
+    cases = [case for table in tables for case in table.CASES]
     rows = [Row(case.section, case.name, case.answers, case.ends) for case in cases]
     for name, arguments in SERVERS.items():
         with serving(arguments) as port:
@@ -153,11 +154,11 @@ def main() -> int:
                 row.outcomes[name] = outcome(port, case)
         differing = sum(bool(row.outcomes[name]) for row in rows)
         print(f"{name}: {differing} of {len(cases)} differ", flush=True)
-    tables = {
+    parts = {
         "servers": partial(summary, rows, list(SERVERS), versions()),
         "cases": partial(differences, rows, list(SERVERS)),
     }
-    PAGE.write_text(renewed(PAGE.read_text(), tables))
+    PAGE.write_text(renewed(PAGE.read_text(), parts))
     return 0
 
 
