@@ -105,7 +105,8 @@ class WsgiExchange(Exchange):
         """The environ, a new one for each request. Text is Latin-1, as PEP 3333 has it."""
         head, peer = self.head, self._peer
         environ = self._site.base_of(peer).copy()
-        path = head.path
+        # The asterisk is no path: that is empty then (RFC 9112, 3.3), and never without its slash.
+        path = head.path if head.path != b"*" else b""
         environ["REQUEST_METHOD"] = head.method
         environ["PATH_INFO"] = (unquote_to_bytes(path) if b"%" in path else path).decode("latin-1")
         environ["QUERY_STRING"] = head.query.decode("latin-1")

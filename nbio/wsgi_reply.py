@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Final, Protocol, TypeAlias
+from wsgiref.util import is_hop_by_hop
 
 from nbio.errors import ResponseError
 from nbio.files import FilePart
 from nbio.headers import encode
 from nbio.outlet import Head, Outlet
-from nbio.responses import RawHeaders, declared_length
+from nbio.responses import RawHeaders, encode_fields
 from nbio.wsgi_files import FileWrapper
 
 ExcInfo: TypeAlias = (
@@ -172,9 +173,9 @@ def start_fields(headers: list[tuple[str, str]]) -> tuple[RawHeaders, int]:
 
 def encode_start(headers: list[tuple[str, str]]) -> tuple[RawHeaders, int]:
     """As start_fields."""
+    for name, _ in headers:
+        if is_hop_by_hop(name):
+            raise ResponseError(f"{name} is the server's to send (PEP 3333): leave it out")
     raw = tuple(encode(headers))
-    declared = -1
-    for name, value in raw:
-        if name.lower() == b"content-length":
-            declared = declared_length(value, declared)
-    return raw, declared
+    # While the application still runs and can answer otherwise; the status says nothing here.
+    return raw, encode_fields(200, raw).declared

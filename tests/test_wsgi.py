@@ -79,6 +79,13 @@ def test_the_environ() -> None:
         assert not {"HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH"} & set(environ)
 
 
+def test_a_request_about_the_server_has_no_path() -> None:
+    seen: queue.SimpleQueue[Environ] = queue.SimpleQueue()
+    with serving(checked(seen_by(seen, dict))) as live:
+        assert live.ask(b"OPTIONS * HTTP/1.1\r\nHost: test\r\n\r\n").body == b"ok"
+        assert seen.get(timeout=TIMEOUT)["PATH_INFO"] == ""
+
+
 def test_names_are_never_empty() -> None:
     here = Peer(("/run/x.sock", None), None)
     assert named(here, "site:81") == {"SERVER_NAME": "site", "SERVER_PORT": "81"}

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from nbio.errors import ClientDisconnected
+from nbio.errors import ClientDisconnected, ResponseError
 from nbio.wsgi_files import FileWrapper
 from tests.live import TIMEOUT, get, serving
 from tests.test_wsgi import DATA, TEXT, Environ, checked
@@ -128,6 +128,35 @@ def wrong(kind: str, start_response: Any) -> Any:
         sys.exit(3)
     start_response("200 OK", [])
     return 5
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        ("Connection", "close"),
+        ("keep-alive", "timeout=5"),
+        ("Transfer-Encoding", "chunked"),
+        ("Upgrade", "frob"),
+        ("X", "a\r\nb: c"),
+        ("X", "\0"),
+        ("X Y", "a"),
+        ("X", "\u20ac"),
+        ("Content-Length", "-1"),
+    ],
+)
+def test_fields_that_cannot_be_sent_are_refused_while_the_application_runs(
+    field: tuple[str, str],
+) -> None:
+    def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        with pytest.raises(ResponseError):
+            start_response("200 OK", [field])
+        start_response("299 Refused", [TEXT])
+        return [b"ok"]
+
+    with serving(app) as live:
+        for _ in range(2):
+            got = live.ask(get())
+            assert (got.status, got.body) == (299, b"ok")
 
 
 @pytest.mark.parametrize(
