@@ -75,7 +75,7 @@ peers: $(READY) $(PEERS)/.ready ## the conformance cases against other servers; 
 	$(BIN)/python -m tests.peers
 
 bench: $(READY) $(PEERS)/.ready $(COMPILED)/.made ## measure against the peers (needs wrk, gcc); OPTIONS=--quick tries all once
-	$(BIN)/python tests/bench/bench_pool.py
+	$(PEERS)/bin/python -m tests.bench.bench_pool --quiet
 	$(PEERS)/bin/python -m tests.bench.bench_path
 	$(AS_COMPILED) $(PEERS)/bin/python -m tests.bench.bench_path
 	$(PEERS)/bin/python -m tests.bench.run $(OPTIONS)

@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from typing import Any, Final
 
-from nbio.exchange import Peer, address
+from nbio.exchange import Address, Peer, address
 
 VERSIONS: Final = {"TLSv1": 0x0301, "TLSv1.1": 0x0302, "TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
 
@@ -25,11 +25,27 @@ SHORT: Final = {
 def peer_of(transport: asyncio.BaseTransport) -> Peer:
     """The peer at the other end of a transport."""
     client = address(transport.get_extra_info("peername"))
-    server = address(transport.get_extra_info("sockname"))
+    server = shared(address(transport.get_extra_info("sockname")))
     secure = transport.get_extra_info("ssl_object")
     if secure is None:
         return Peer(client, server)
     return Peer(client, server, "https", tls_extension(secure))
+
+
+_KNOWN_SERVERS: Final = 64
+_servers: dict[Address, Address] = {}
+
+
+def shared(server: Address | None) -> Address | None:
+    """The same object for all connections to one address of ours, for there may be many."""
+    if server is None:
+        return None
+    known = _servers.get(server)
+    if known is None:
+        if len(_servers) >= _KNOWN_SERVERS:
+            _servers.clear()
+        known = _servers[server] = server
+    return known
 
 
 def tls_extension(secure: ssl.SSLObject) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class Connection(Ending):
     def connection_lost(self, exc: Exception | None) -> None:
         self._hub.remove(self)
         self._lingering = True
-        self._out.clear()
+        self._out = None
         if self.body is not None and self._receiver.state != COMPLETE:
             self.body.fail(disconnected(self.body.request))
         self.body = None

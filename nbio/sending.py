@@ -34,10 +34,11 @@ class Sending(asyncio.BufferedProtocol, Wire):
         # until the client closes.
         self._lingering = False
         self.write_paused = False
-        # Responses held back because more requests have arrived already.
-        self._out: list[bytes] = []
+        # Responses held back because more requests have arrived already. A list only while there
+        # are any, as the next one too: an idle connection has none.
+        self._out: list[bytes] | None = None
         self._batch_seen = 0
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: list[asyncio.Future[None]] | None = None
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -54,16 +55,19 @@ class Sending(asyncio.BufferedProtocol, Wire):
     def _hold(self, data: bytes) -> None:
         """More requests have arrived already: their responses may go out in one write."""
         out = self._out
-        out.append(data)
-        if len(out) == 1:
+        if out is None:
+            out = self._out = []
             self._batch_seen = 0
             self._hub.loop.call_soon(self._flush_batch)
+        out.append(data)
         if len(data) > BATCH // 8:
             self._flush()
 
     def _flush_batch(self) -> None:
         """Wait for more as long as each turn of the loop brings more."""
         out = self._out
+        if out is None:
+            return
         if len(out) > self._batch_seen and sum(map(len, out)) < BATCH and self._receiver.pending:
             self._batch_seen = len(out)
             self._hub.loop.call_soon(self._flush_batch)
@@ -71,23 +75,23 @@ class Sending(asyncio.BufferedProtocol, Wire):
             self._flush()
 
     def _flush(self) -> None:
-        out = self._out
-        if out:
-            data = b"".join(out)
-            out.clear()
-            self._transport.write(data)
+        out, self._out = self._out, None
+        if out is not None:
+            self._transport.write(b"".join(out))
 
     def drained(self) -> asyncio.Future[None]:
         waiter: asyncio.Future[None] = self._hub.loop.create_future()
-        if self.write_paused:
-            self._waiters.append(waiter)
-        else:
+        if not self.write_paused:
             waiter.set_result(None)
+        elif self._waiters is None:
+            self._waiters = [waiter]
+        else:
+            self._waiters.append(waiter)
         return waiter
 
     def _wake_writers(self) -> None:
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters or ():
             if not waiter.done():
                 waiter.set_result(None)
 

@@ -1,19 +1,19 @@
 """What the pool costs: one body's cycle, beside a bare lock and a standard queue.
 
-    python tests/bench/bench_pool.py
+    python -m tests.bench.bench_pool
 
-Each row is the CPU time of one operation: the least and the median over many short rounds,
-taken in turn so that a busy neighbour falls on all rows alike.
+Measured by pyperf, which calibrates, warms up, and takes its values in several processes; by CPU
+time, since a neighbour that takes the processor isn't the pool's cost.
 """
 
-import argparse
 import contextlib
+import importlib
 import platform
 import queue
-import statistics
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from nbio._lifecycle import COPY
 from nbio.blocks import BlockPool
@@ -78,19 +78,25 @@ def request_row(pool: BodyPool) -> Callable[[], None]:
     return one
 
 
-def measure(one: Callable[[], None], loops: int) -> float:
-    """CPU nanoseconds an operation, the loop's own included."""
-    start = time.process_time_ns()
-    for _ in range(loops):
-        one()
-    return (time.process_time_ns() - start) / loops
+def measured(one: Callable[[], None]) -> Callable[[int], float]:
+    """CPU seconds of so many operations, the loop's own included."""
+
+    def measure(loops: int) -> float:
+        start = time.process_time()
+        for _ in range(loops):
+            one()
+        return time.process_time() - start
+
+    return measure
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--rounds", type=int, default=200)
-    options.add_argument("--loops", type=int, default=500)
-    chosen = options.parse_args()
+    # Only the environment of the bench has it.
+    pyperf: Any = importlib.import_module("pyperf")
+    runner = pyperf.Runner(
+        program_args=("-m", "tests.bench.bench_pool"), processes=6, values=8, min_time=0.05
+    )
+    runner.metadata["description"] = f"CPU time an operation, Python {platform.python_version()}"
     rows = {
         "with lock: pass": lock_row(),
         "LifoQueue put(get())": queue_row(),
@@ -100,14 +106,8 @@ def main() -> None:
         "body cycle, debug": cycle_row(BodyPool(safety="debug")),
         "request, simple": request_row(BodyPool()),
     }
-    times: dict[str, list[float]] = {name: [] for name in rows}
-    for _ in range(chosen.rounds):
-        for name, one in rows.items():
-            times[name].append(measure(one, chosen.loops))
-    print(f"Python {platform.python_version()}, {platform.machine()}; CPU ns an operation")
-    print(f"{'':24}{'least':>8}{'median':>8}")
-    for name, found in times.items():
-        print(f"{name:24}{min(found):8.0f}{statistics.median(found):8.0f}")
+    for name, one in rows.items():
+        runner.bench_time_func(name, measured(one))
 
 
 if __name__ == "__main__":
