@@ -82,9 +82,10 @@ class InlineExchange(NativeExchange):
         try:
             if self.disconnected:
                 raise ClientDisconnected("the client is gone")
-            response = handler(Request(self))
+            response: object = handler(Request(self))
             slow = self.answer(response)
             if slow is not None:
+                assert isinstance(response, Response), "any other was refused"
                 self._slow = (response, slow)
                 self.task = hub.loop.create_task(self.run())
                 return

@@ -287,12 +287,13 @@ class NativeExchange(Exchange):
         sent.result()
 
     async def call(self) -> None:
-        response = await self._site.handler(Request(self))
+        response: object = await self._site.handler(Request(self))
         slow = self.answer(response)
         if slow is not None:
+            assert isinstance(response, Response), "any other was refused"
             await self.answer_slowly(response, slow)
 
-    def answer(self, response: Response) -> SlowBody | None:
+    def answer(self, response: object) -> SlowBody | None:
         """Send a response, unless it has a body that takes its time: that is returned.
 
         Raises ResponseError for what is no response, and ClientDisconnected.

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 
 from model import claims, emit
+from nbio.variant import COMPILED
 from nbio.verify.engine import Verdict
 from proofs import (
     code_mutants,
@@ -102,6 +103,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
     parser.add_argument("--rows", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args(argv)
+    if COMPILED:
+        parser.error("nbio is compiled here, and what is shown is shown of the source: NBIO_PURE=1")
     names = asked.sections or list(SECTIONS)
     for name in names:
         if name not in SECTIONS:
