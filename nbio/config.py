@@ -158,8 +158,16 @@ class Config:
         int, Doc("timeouts", "bytes of a body that must arrive in body_timeout")
     ] = 4 * KIB
     write_timeout: Annotated[
-        float, Doc("timeouts", "time a client may take no byte of a response")
+        float, Doc("timeouts", "time in which a client must take write_min_bytes of a response")
     ] = 60.0
+    write_min_bytes: Annotated[
+        int,
+        Doc(
+            "timeouts",
+            "bytes of a response that must be taken in write_timeout; 0: one",
+            "while there are some that wait to be sent: an application may be slow",
+        ),
+    ] = 4 * KIB
     linger_timeout: Annotated[
         float, Doc("timeouts", "time to let a client read a last response before closing")
     ] = 2.0
@@ -222,6 +230,7 @@ class Config:
 
 # Counts of which none at all makes sense. Of everything else there must be some.
 _MAY_BE_ZERO = frozenset(["port", "max_body", "max_idle_blocks", "low_water", "body_min_bytes"]) | {
+    "write_min_bytes",
     "app_timeout",
     "keep_memory",
     "max_large_blocks",

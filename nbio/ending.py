@@ -10,11 +10,16 @@ from nbio.body import BodyReader
 from nbio.exchange import Exchange
 from nbio.http1 import COMPLETE, HEAD
 from nbio.hub import NEVER, Hub
+from nbio.pace import taken
 from nbio.responses import refusal
 from nbio.sending import Sending
 
 RESET: Final = struct.pack("ii", 1, 0)
 """A socket that lingers for no time ends with a reset."""
+
+
+LONG_AGO: Final = -(1 << 62)
+"""A mark below all that a client can have taken: the first period only begins."""
 
 
 class Ending(Sending):
@@ -167,6 +172,11 @@ class Ending(Sending):
         else:
             self.deadline = hub.idle_deadline
 
+    def _idle(self) -> None:
+        if not self.write_paused:
+            # Else the response before is still waited for.
+            self.deadline = self._hub.idle_deadline
+
     def _body_deadline(self) -> None:
         body = self.body
         self._mark = body.received + body.dropped if body is not None else 0
@@ -174,11 +184,23 @@ class Ending(Sending):
         self.deadline = self._hub.now + self._hub.config.body_timeout
 
     def _mark_write(self) -> None:
-        self._mark = self._transport.get_write_buffer_size()
+        self._mark = taken(self._transport)
         self.deadline = self._hub.now + self._hub.config.write_timeout
 
+    def _write_timed_out(self) -> None:
+        """A period of the response is over: the client must have taken enough in it.
+
+        Only what waits to be sent counts. An application may be as slow as it likes.
+        """
+        least = max(1, self._hub.config.write_min_bytes)
+        if taken(self._transport) - self._mark < least:
+            self.abort()
+        else:
+            self._mark_write()
+
     def _linger_deadline(self) -> None:
-        config = self._hub.config
-        unsent = self._transport.get_write_buffer_size()
-        wait = config.write_timeout if unsent else config.linger_timeout
-        self.deadline = self._hub.now + wait
+        if self._transport.get_write_buffer_size():
+            self._mark_write()
+        else:
+            self._mark = LONG_AGO
+            self.deadline = self._hub.now + self._hub.config.linger_timeout

@@ -20,6 +20,7 @@ from nbio.pool import PoolStats
 from nbio.preface import Preface
 from nbio.protocol import Connection
 from nbio.proxy import Forwarding, Trust
+from nbio.tls import UNHURRIED
 
 WATCH = 0.25
 """Seconds between looks at what the metrics and max_requests want to know."""
@@ -93,6 +94,7 @@ class Listening:
         if context is not None and not config.proxy_protocol:
             wait = config.ssl_handshake_timeout
             self._tls = {"ssl": context, "ssl_handshake_timeout": wait}
+            self._tls["ssl_shutdown_timeout"] = UNHURRIED
         self._listeners: list[Listener] = []
         self._watch: asyncio.TimerHandle | None = None
         self._limit = config.max_requests and config.max_requests + random.randint(

@@ -14,6 +14,7 @@ from nbio.exchange import address
 from nbio.hub import Hub
 from nbio.protocol import FIRST_REQUEST, Connection
 from nbio.proxy import Ends, ProxyError, Trust, missing, preface
+from nbio.tls import UNHURRIED
 
 logger = logging.getLogger("nbio")
 
@@ -89,6 +90,7 @@ class Preface(asyncio.BufferedProtocol):
                 server_side=True,
                 # Never met: the deadline, which was set before, is as long.
                 ssl_handshake_timeout=hub.config.ssl_handshake_timeout,
+                ssl_shutdown_timeout=UNHURRIED,
             )
         except OSError:
             # As without a preface: a handshake that fails is nothing to be told of.

@@ -15,6 +15,7 @@ from nbio.exchange import Address, Exchange, Peer
 from nbio.heads import RequestHead
 from nbio.http1 import COMPLETE, HEAD
 from nbio.hub import NEVER, Hub
+from nbio.pace import waiting
 from nbio.peers import peer_of
 from nbio.proxy import secure
 from nbio.verdicts import body_error, disconnected, verdict
@@ -176,7 +177,7 @@ class Connection(Ending):
         if self._eof or (self._hub.closing and not self._receiver.begun):
             self._close()
         elif not self._receiver.begun:
-            self.deadline = self._hub.idle_deadline
+            self._idle()
         elif not self._head_begun:
             # From its first byte on; one more byte doesn't give more time.
             self._head_begun = True
@@ -350,7 +351,7 @@ class Connection(Ending):
         elif self._out or self._eof:
             self._await_head()
         else:
-            self.deadline = self._hub.idle_deadline
+            self._idle()
 
     def _read_on(self) -> None:
         """Receive more requests, unless enough of them are here: each would bring some more."""
@@ -376,13 +377,10 @@ class Connection(Ending):
     # Time.
 
     def timed_out(self, now: float) -> None:
-        if self._lingering:
+        if self.write_paused or (self._lingering and waiting(self._transport)):
+            self._write_timed_out()
+        elif self._lingering:
             self._end_lingering()
-        elif self.write_paused:
-            if self._transport.get_write_buffer_size() == self._mark:
-                self.abort()
-            else:
-                self._mark_write()
         elif self.body is not None:
             self._body_timed_out(self.body)
         elif self._receiver.begun:

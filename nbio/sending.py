@@ -114,7 +114,11 @@ class Sending(asyncio.BufferedProtocol, Wire):
             if not self.may_send():
                 return False
             transport.set_write_buffer_limits()
-            return await send_by_kernel(self, sock.fileno(), part)
+            try:
+                return await send_by_kernel(self, sock.fileno(), part)
+            finally:
+                if self.write_paused and self.may_send():
+                    self.resume_writing()
         except ConnectionError:
             transport.abort()
             return False
@@ -123,12 +127,12 @@ class Sending(asyncio.BufferedProtocol, Wire):
         return not self._lingering and not self._transport.is_closing()
 
     async def room(self, fd: int) -> None:
-        # To the clock this is a transport that is full.
-        self.pause_writing()
-        self._hub.loop.add_writer(fd, self.resume_writing)
+        if not self.write_paused:
+            # To the clock this is a transport that is full, until all of the file is sent: each
+            # time that there is a little room would else begin another period.
+            self.pause_writing()
+        self._hub.loop.add_writer(fd, self._wake_writers)
         try:
             await self.drained()
         finally:
             self._hub.loop.remove_writer(fd)
-            if self.write_paused and self.may_send():
-                self.resume_writing()

@@ -12,6 +12,10 @@ from nbio.errors import NbioError
 
 ALPN: Final = ["http/1.1"]
 
+UNHURRIED: Final = 86400.0
+"""Seconds that a loop lets a connection with TLS end in: the server's own clock ends it earlier,
+where the client takes too little. The loops' 30 seconds would cut a slow client's response."""
+
 _CLIENT_AUTH: Final = {
     "none": ssl.CERT_NONE,
     "optional": ssl.CERT_OPTIONAL,

@@ -20,6 +20,7 @@ from websockets.server import ServerProtocol
 
 from nbio.errors import ClientDisconnected, ResponseError
 from nbio.hub import NEVER, Hub
+from nbio.pace import taken
 from nbio.websocket_parts import Parts, without_pongs
 from nbio.websocket_plain import BINARY, TEXT, plain_frame, plain_payload, plain_size, wire_size
 
@@ -357,31 +358,34 @@ class FramedConnection(asyncio.BufferedProtocol):
         self.deadline = self._hub.now + wait if wait else NEVER
 
     def _mark_write(self) -> None:
-        self._mark = self._transport.get_write_buffer_size()
+        self._mark = taken(self._transport)
         self.deadline = self._hub.now + self._hub.config.write_timeout
 
+    def _took_enough(self) -> bool:
+        return taken(self._transport) - self._mark >= max(1, self._hub.config.write_min_bytes)
+
     def _close_later(self) -> None:
-        config = self._hub.config
         unsent = self._transport.get_write_buffer_size()
-        self.deadline = self._hub.now + (config.write_timeout if unsent else CLOSE_TIMEOUT)
+        wait = self._hub.config.write_timeout if unsent else CLOSE_TIMEOUT
+        self.deadline = self._hub.now + wait
 
     def timed_out(self, now: float) -> None:
         """The deadline has passed."""
         if self.write_paused:
-            if self._transport.get_write_buffer_size() == self._mark:
-                self._transport.abort()
-            else:
+            if self._took_enough():
                 self._mark_write()
+            else:
+                self._transport.abort()
         elif self.closing:
             self._transport.abort()
         elif not self._pinged:
             self._protocol.send_ping(b"")
             self._send_out()
-            self._pinged, self._heard = True, False
+            self._pinged, self._heard, self._mark = True, False, taken(self._transport)
             self.deadline = now + self._hub.config.ws_ping_timeout
-        elif self._heard or self._paused:
-            # Any byte shows that somebody is there; a pong may be behind a large message, or
-            # behind those that the application hasn't taken yet.
+        elif self._heard or self._paused or self._took_enough():
+            # Any byte shows that somebody is there; ping and pong may be behind large messages,
+            # or the pong behind those that the application hasn't taken yet.
             self._ping_later()
         else:
             self._protocol.fail(INTERNAL_ERROR, "keep-alive ping timed out")
