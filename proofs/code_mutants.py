@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -61,24 +62,24 @@ class Fate:
         return f"{self.by:<11} {self.seconds:6.1f} s  {self.key}  {said}".rstrip()
 
 
-def fates(wanted: Sequence[Mutant], workers: int) -> Iterator[Fate]:
-    """The fates of mutants, in the order in which they are known."""
+def fates(wanted: Sequence[Mutant], workers: int, last: str = "examples") -> Iterator[Fate]:
+    """The fates of mutants, in the order in which they are known; asked as far as a method."""
     from proofs import forked, noticing
 
     noticing.prepare()
-    methods = [list(noticing.asked(m)) for m in wanted]
+    methods = [list(noticing.asked(m, last)) for m in wanted]
     calls = [
         [partial(noticing.answer, mutant, method) for method in names]
         for mutant, names in zip(wanted, methods, strict=True)
     ]
     for number, answers in forked.asked_in_turn(calls, workers):
-        last, mutant = answers[-1], wanted[number]
-        noticed = last.said or last.hung
+        told, mutant = answers[-1], wanted[number]
+        noticed = told.said or told.hung
         by = methods[number][len(answers) - 1] if noticed else NOTHING
         seconds = round(sum(a.seconds for a in answers), 2)
-        said = " ".join(last.said.replace(f"{ROOT}/", "").split())[:200]
+        said = " ".join(told.said.replace(f"{ROOT}/", "").split())[:200]
         without = " ".join(methods[number]) if by in (NOTHING, "examples") else ""
-        yield Fate(mutant.key, hash_of(mutant.file), by, said, seconds, last.hung, without)
+        yield Fate(mutant.key, hash_of(mutant.file), by, said, seconds, told.hung, without)
 
 
 # ------------------------------------------------------------------------------- what is known
@@ -215,10 +216,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", default=[], metavar="KEY", help="run these, keep none")
     parser.add_argument("--files", nargs="+", default=FILES, choices=FILES, help="of these files")
     parser.add_argument("--control", action="store_true", help="run the unbroken code")
+    parser.add_argument("--last", default="examples", help="ask no method after this one")
     parser.add_argument("--workers", type=int, default=2, help="processes at once (2)")
     parser.add_argument("--table", action="store_true", help="only write the table again")
     parser.add_argument("--check", action="store_true", help="only say whether the table is stale")
     asked = parser.parse_args(argv)
+    # Ended from outside it ends its children too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if asked.check:
         for why in stale():
             print(f"proofs/code_mutants.txt is of older code: {why} (make code-mutants)")
@@ -232,8 +236,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     have = known()
     wanted = [m for m in every if m.key not in have and m.file in asked.files and not asked.table]
-    for done, fate in enumerate(fates(wanted, asked.workers) if wanted else (), 1):
-        keep(fate)
+    for done, fate in enumerate(fates(wanted, asked.workers, asked.last) if wanted else (), 1):
+        if asked.last == "examples" or not fate.is_weak:
+            keep(fate)
         print(fate.line(), flush=True)
         progress(f"mutants of the code: {done} of {len(wanted)}")
     have = known()

@@ -18,8 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-CPU_SECONDS: Final = 90.0
+CPU_SECONDS: Final = 40.0
 """Of processor time, given to one call; they take ten at most."""
+MEMORY: Final = 1 << 31
+"""Bytes of address space."""
 IDLE_SECONDS: Final = 15.0
 """Without any: then it waits for what never comes."""
 POLL: Final = 0.02
@@ -67,6 +69,7 @@ class Child:
     def _limit(self) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (int(CPU_SECONDS), int(CPU_SECONDS) + 5))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         null = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(null, stream)
@@ -81,7 +84,7 @@ class Child:
                 self.out.seek(0)
                 said = self.out.read().decode()
             code = os.waitstatus_to_exitcode(status)
-            if code == -signal.SIGXCPU:
+            if code in (-signal.SIGXCPU, -signal.SIGKILL):
                 return Answer("", seconds, f"spins for {CPU_SECONDS:g} s of processor time")
             return Answer(said if code == 0 else f"the process ended with {code}", seconds)
         if self._is_idle():

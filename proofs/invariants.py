@@ -314,6 +314,10 @@ class Invariant:
     def _head(self, s: IntExpr) -> IntExpr:
         return self.w.tail[s] - self._int("held", s)
 
+    def held_is_counted(self, s: IntExpr) -> BoolExpr:
+        """A slot holds as many blocks as it says."""
+        return self.w.number[s] == self._int("held", s)
+
     def in_the_queue(self, k: IntExpr) -> BoolExpr:
         """A block in a slot has its place in the queue."""
         s = self.w.inside[k]

@@ -171,10 +171,11 @@ METHODS: Final[dict[str, Callable[[Mutant], str]]] = {
 """In the order in which they are asked. The last are based on examples: the weakest evidence."""
 
 
-def asked(mutant: Mutant) -> Sequence[str]:
-    """The methods that can have something to say of a mutant."""
+def asked(mutant: Mutant, last: str) -> Sequence[str]:
+    """The methods that can have something to say of a mutant, as far as one of them."""
     pure = mutant.file in ("_lifecycle", "counting")
-    return [m for m in METHODS if m != "contracts" or pure]
+    methods = list(METHODS)[: list(METHODS).index(last) + 1]
+    return [m for m in methods if m != "contracts" or pure]
 
 
 # ------------------------------------------------------------------------------ the process

@@ -151,6 +151,11 @@ def unlease(scene: Scene) -> None:
     scene.body._unlease(SIZE)
 
 
+def taking(scene: Scene) -> None:
+    """A second request takes a body."""
+    scene.others.append(scene.acquire("second"))
+
+
 def another(scene: Scene) -> None:
     """A second request takes a body, feeds and reads it."""
     body = scene.acquire("second")
@@ -246,6 +251,8 @@ class Scenario:
 SCENARIOS: Final = (
     Scenario("close || close", (close, close)),
     Scenario("read || close", (read, close)),
+    Scenario("acquire || acquire", (taking, taking)),
+    Scenario("acquire || release", (taking, release)),
     Scenario("feed || close", (feed, close)),
     Scenario("release || read", (release, read)),
     Scenario("release || read || close", (release, read, close)),
@@ -257,8 +264,14 @@ SCENARIOS: Final = (
 )
 
 
-LONG: Final = ("unlease || close || acquire", "feed || read with backpressure")
-"""Hundreds of interleavings; each of the others takes a second at most."""
+LONG: Final = (
+    "feed || close",
+    "release || read || close",
+    "unlease || close || acquire",
+    "sleeping read || feed",
+    "feed || read with backpressure",
+)
+"""With more than ten interleavings; each of the others takes a tenth of a second."""
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ What differs, and why each difference only adds behaviour:
 - Which block of a slot a reader meets first is the first of a queue; in the bounded world it is
   the lowest number. The queue (``first``, ``next``, ``last``, ``seq``, ``tail``) is a ghost that
   follows the writes of ``in`` and ``held``.
-- How many blocks a slot really has is not counted (there is no counting without end) but read off
-  ``held``: the queue's clauses of the invariant put one block at each of just so many places.
+- How many blocks a slot really has is not counted anew in each state (there is no counting without
+  end) but kept count of: the ghost ``number`` is 0 at first, and follows each write of ``in`` as a
+  set's size does when a member enters it, leaves it, or all do. That it is ``held`` is proved.
 - The water marks are any numbers with ``0 <= low < high``; a body may have any length.
 - Every request may be detached, and every party keeps a view or not.
 
@@ -41,6 +42,7 @@ from nbio.verify.expr import (
     IntExpr,
     IntLike,
     any_of,
+    as_bool,
     as_int,
     boolean,
     implies,
@@ -49,6 +51,7 @@ from nbio.verify.expr import (
     parameter,
 )
 from nbio.verify.machine import Applied, Machine
+from nbio.verify.rewriting import rewrite
 from nbio.verify.spec import Action, Model, Step, forall
 from nbio.verify.steps import ActionBody
 
@@ -60,7 +63,7 @@ ENDLESS = Bounds(*([UNBOUNDED] * 7))
 
 
 class QueueStep(Step):
-    """A step that keeps the ghost queue beside the writes of ``in``."""
+    """A step that keeps the ghosts beside the writes of ``in``: the queue, and the count."""
 
     def __init__(self, world: EndlessWorld, step: Step) -> None:
         super().__init__()
@@ -70,9 +73,13 @@ class QueueStep(Step):
 
     def set(self, target: Expr, value: IntLike | BoolLike, when: BoolLike = True) -> None:
         super().set(target, value, when)
-        enters = target.op == "select" and target.data[0] == "in"
-        if enters and isinstance(value, IntExpr):
+        if target.op != "select" or target.data[0] != "in":
+            return
+        if isinstance(value, IntExpr):
             self._append(as_int(target.args[0]), value, boolean(when))
+            self._count(as_int(target.args[0]), value, boolean(when))
+        elif not self.world.empties:
+            self._uncount(as_int(target.args[0]), boolean(when))
 
     def _append(self, k: IntExpr, s: IntExpr, when: BoolExpr) -> None:
         w = self.world
@@ -82,6 +89,31 @@ class QueueStep(Step):
         super().set(w.next[w.last[s]], k, when & ~empty)
         super().set(w.first[s], k, when & empty)
         super().set(w.last[s], k, when)
+
+    def _count(self, k: IntExpr, s: IntExpr, when: BoolExpr) -> None:
+        """A block enters a slot, and leaves another if it was in one."""
+        w = self.world
+        before = w.inside[k]
+        super().set(w.number[s], w.number[s] + 1, when & (before != s))
+        elsewhere = (before >= 0) & (before != s)
+        super().set(w.number[before], w.number[before] - 1, when & elsewhere)
+
+    def _uncount(self, each: IntExpr, when: BoolExpr) -> None:
+        """Each block of which ``when`` holds leaves its slot. It holds of one, which it names."""
+        k = named_by(when, each)
+        it = as_bool(rewrite(when, lambda node: k if node.uid == each.uid else None, {}))
+        w = self.world
+        before = w.inside[k]
+        super().set(w.number[before], w.number[before] - 1, it & (before >= 0))
+
+
+def named_by(when: BoolExpr, each: IntExpr) -> IntExpr:
+    """The one member that a condition on every member can hold of: ``... & (k == each)``."""
+    for part in when.args if when.op == "and" else (when,):
+        if part.op == "eq" and each.uid in {a.uid for a in part.args}:
+            (k,) = (a for a in part.args if a.uid != each.uid)
+            return as_int(k)
+    raise AssertionError(f"{when} doesn't say of which one it holds")
 
 
 class EndlessModel(Model):
@@ -181,6 +213,8 @@ class EndlessWorld(World):
         self.first = m.integers("first", self.slot, 0, UNBOUNDED)
         self.last = m.integers("last", self.slot, 0, UNBOUNDED)
         self.tail = m.integers("tail", self.slot, 0, UNBOUNDED)
+        self.number = m.integers("number", self.slot, 0, UNBOUNDED)
+        self.empties = False
         self.next = m.integers("next", self.block, 0, UNBOUNDED)
         self.seq = m.integers("seq", self.block, 0, UNBOUNDED)
         steps(self)
@@ -219,7 +253,14 @@ class EndlessWorld(World):
         return self.first[s]
 
     def really_held(self, s: IntExpr) -> IntExpr:
-        return as_int(self.of("held", s))
+        return self.number[s]
+
+    def _recycle(self, do: Step, s: IntExpr, recycled: BoolExpr, seen: Seen) -> None:
+        self.empties = True
+        super()._recycle(do, s, recycled, seen)
+        self.empties = False
+        # It takes out every block that is in the slot.
+        Step.set(do, self.number[s], 0, recycled)
 
     def write(self, do: Step, s: IntExpr, writes: Mapping[str, Expr]) -> None:
         super().write(do, s, writes)
