@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import select
 import signal
 import socket
 import threading
@@ -14,7 +15,7 @@ import pytest
 from tests.ops.commands import TIMEOUT, Command, get, nbio
 
 APP = """
-import asyncio, os, pathlib, time
+import asyncio, os, time
 from nbio import Request, Response
 
 VERSION = 1
@@ -23,14 +24,14 @@ async def app(request: Request) -> Response:
     if request.path == "/slow":
         await asyncio.sleep(0.2)
     if request.path == "/forever":
-        pathlib.Path("reached").touch()
+        open("reached", "w").close()
         await asyncio.Event().wait()
     if request.path == "/version":
         return Response(f"{VERSION}")
     return Response(f"{os.getpid()}")
 
 def stuck(request: Request) -> Response:
-    pathlib.Path("reached").touch()
+    open("reached", "w").close()
     time.sleep(1000)
 
 async def to_thread(request: Request) -> Response:
@@ -41,6 +42,8 @@ async def to_thread(request: Request) -> Response:
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     (tmp_path / "application.py").write_text(APP, encoding="utf-8")
+    # Whoever opens it at one end waits for the other.
+    os.mkfifo(tmp_path / "reached")
     return tmp_path
 
 
@@ -56,18 +59,22 @@ def pids(port: int, count: int) -> set[int]:
 
 def gone(pid: int) -> bool:
     """Wait until a process has ended."""
-    end = time.monotonic() + TIMEOUT
-    while not ended(pid) and time.monotonic() < end:
-        time.sleep(0.01)
-    return ended(pid)
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        return bool(poll.poll(TIMEOUT * 1000))
+    finally:
+        os.close(fd)
 
 
 def until(path: Path) -> None:
-    """Wait until a file is there."""
-    end = time.monotonic() + TIMEOUT
-    while not path.exists():
-        assert time.monotonic() < end
-        time.sleep(0.005)
+    """Wait until a process opens this end's other one."""
+    with path.open("rb"):
+        pass
 
 
 def workers(*more: str) -> tuple[str, ...]:
@@ -96,7 +103,7 @@ class Load:
         self._port = port
         self._path = path
         self._stop = threading.Event()
-        self._lock = threading.Lock()
+        self._more = threading.Condition()
         self._threads = [threading.Thread(target=self._ask, daemon=True) for _ in range(clients)]
         self.clients = clients
         for thread in self._threads:
@@ -109,8 +116,15 @@ class Load:
                 word = "ok"
             except (OSError, http.client.HTTPException, AssertionError) as error:
                 word = type(error).__name__
-            with self._lock:
+            with self._more:
                 self.answers[word] += 1
+                self._more.notify_all()
+
+    def until(self, more: int) -> None:
+        """Wait for so many more good answers."""
+        with self._more:
+            enough = self.answers["ok"] + more
+            assert self._more.wait_for(lambda: self.answers["ok"] >= enough, TIMEOUT)
 
     def end(self) -> Counter[str]:
         self._stop.set()
@@ -125,13 +139,13 @@ def test_a_killed_worker_under_load_loses_what_it_ran_and_is_replaced(directory:
         port = started(command)
         both = pids(port, 2)
         load = Load(port, "/slow", clients=8)
-        time.sleep(0.5)
+        load.until(8)
         victim = both.pop()
         os.kill(victim, signal.SIGKILL)
         command.wait_for(f"worker {victim} ended by signal 9")
-        time.sleep(0.5)
+        load.until(16)
         answers = load.end()
-        assert answers.pop("ok") > 20
+        assert answers.pop("ok") >= 24
         # A client has one request at a time: more can't have been running.
         assert answers.total() <= load.clients
         assert victim not in pids(port, 2)
@@ -153,29 +167,32 @@ def test_sighup_replaces_the_workers_and_loses_nothing(directory: Path) -> None:
         assert command.end() == 0
 
 
+SECOND_WAITS = """
+import os
+try:
+    os.mkdir("first")
+except FileExistsError:
+    open("reached", "w").close()
+    open("go").close()
+"""
+
+
 def test_one_is_replaced_after_the_other(directory: Path) -> None:
-    """An old one serves on while the second replacement starts, which takes it half a second."""
+    """An old one serves on while the second replacement starts."""
+    os.mkfifo(directory / "go")
     with nbio(directory, *workers()) as command:
         port = started(command)
         before = pids(port, 2)
-        (directory / "application.py").write_text(f"import time; time.sleep(0.5)\n{APP}")
+        (directory / "application.py").write_text(SECOND_WAITS + APP)
         command.signal(signal.SIGHUP)
-        while int(get(port)) in before:
+        until(directory / "reached")
+        old, new = sorted(pids(port, 2), key=before.__contains__, reverse=True)
+        assert (old in before, new in before) == (True, False)
+        assert gone(next(iter(before - {old})))
+        with (directory / "go").open("wb"):
             pass
-        first = time.monotonic()
-        last = first
-        while not all(ended(pid) for pid in before):
-            if int(get(port)) in before:
-                last = time.monotonic()
-        assert last - first > 0.3
-
-
-def ended(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return False
+        assert gone(old)
+        assert not pids(port, 2) & before
 
 
 def test_a_replacement_that_fails_leaves_the_workers_that_run(directory: Path) -> None:
