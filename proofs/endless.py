@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from nbio.verify.expr import TRUE, UNBOUNDED, Expr, integer
+from nbio.verify.node import nodes
 from nbio.verify.rewriting import rewrite
 from nbio.verify.smt import Term, load_z3, to_z3
 from nbio.verify.spec import Action, Update
@@ -218,16 +219,7 @@ class After:
 
 def symbols(expr: Expr) -> Iterator[Expr]:
     """The symbols in an expression that stand for each member of an index."""
-    seen: set[int] = set()
-    stack = [expr]
-    while stack:
-        node = stack.pop()
-        if node.uid in seen:
-            continue
-        seen.add(node.uid)
-        stack.extend(node.args)
-        if node.op == "param" and str(node.data[0]).startswith(EVERY):
-            yield node
+    return (n for n in nodes(expr) if n.op == "param" and str(n.data[0]).startswith(EVERY))
 
 
 def sort_of(symbol: Expr) -> str:

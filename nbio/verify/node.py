@@ -9,6 +9,7 @@ error names the line.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NoReturn
 
 from nbio.verify.mistakes import NoValueError, caller
@@ -54,3 +55,15 @@ class Expr:
         from nbio.verify.source import to_source
 
         return to_source(self)
+
+
+def nodes(expr: Expr) -> Iterator[Expr]:
+    """Every node of an expression, each once, the whole before its parts."""
+    seen: set[int] = set()
+    stack = [expr]
+    while stack:
+        node = stack.pop()
+        if node.uid not in seen:
+            seen.add(node.uid)
+            yield node
+            stack.extend(node.args)

@@ -154,10 +154,7 @@ class Program:
         first = self._first[name]
         if index.op == "int":
             return self.cells[first + min(max(index.lo, 0), size - 1)].node
-        cells = [self.cells[first + k].node for k in range(size)]
-        if isinstance(node, BoolExpr):
-            return _choose_bool(index, [as_bool(c) for c in cells])
-        return _choose_int(index, [as_int(c) for c in cells])
+        return _choose(index, [self.cells[first + k].node for k in range(size)])
 
     def _instances(self, action: Action) -> Iterator[Instance]:
         symbols = symbols_of(action)
@@ -244,24 +241,15 @@ def _either(condition: BoolExpr, value: Expr, other: Expr) -> Expr:
     return ite(condition, as_int(value), as_int(other))
 
 
-def _choose_int(index: IntExpr, cells: list[IntExpr]) -> IntExpr:
+def _choose(index: IntExpr, cells: list[Expr]) -> Expr:
     """The cell at ``index``; indices outside read the nearest cell."""
     last = len(cells) - 1
     low, high = min(max(0, index.lo), last), max(0, min(last, index.hi))
+    if isinstance(cells[0], BoolExpr) and low == index.lo and high == index.hi:
+        return any_of(*((index == k) & as_bool(cells[k]) for k in range(low, high + 1)))
     result = cells[high]
     for k in range(high - 1, low - 1, -1):
-        result = ite(_at(index, k), cells[k], result)
-    return result
-
-
-def _choose_bool(index: IntExpr, cells: list[BoolExpr]) -> BoolExpr:
-    if index.lo >= 0 and index.hi < len(cells):
-        return any_of(*((index == k) & cells[k] for k in range(index.lo, index.hi + 1)))
-    last = len(cells) - 1
-    low, high = min(max(0, index.lo), last), max(0, min(last, index.hi))
-    result = cells[high]
-    for k in range(high - 1, low - 1, -1):
-        result = ite(_at(index, k), cells[k], result)
+        result = _either(_at(index, k), cells[k], result)
     return result
 
 

@@ -46,6 +46,7 @@ from nbio.verify.expr import (
     parameter,
 )
 from nbio.verify.ints import Interpreter
+from nbio.verify.node import nodes
 from nbio.verify.program import Program
 from nbio.verify.promela_words import heading, in_comment, is_chosen, names_for, type_of
 from nbio.verify.rewriting import substitute
@@ -359,11 +360,4 @@ def _bound(update: Update, env: dict[int, Expr]) -> Update:
 
 def _reads(expr: Expr) -> set[str]:
     """The variables that an expression reads."""
-    seen: dict[int, Expr] = {}
-    stack = [expr]
-    while stack:
-        node = stack.pop()
-        if node.uid not in seen:
-            seen[node.uid] = node
-            stack.extend(node.args)
-    return {str(n.data[0]) for n in seen.values() if n.op in ("var", "select")}
+    return {str(n.data[0]) for n in nodes(expr) if n.op in ("var", "select")}

@@ -24,7 +24,8 @@ from nbio.verify.expr import (
     minimum,
     quantifier,
 )
-from nbio.verify.rewriting import rebuild, substitute
+from nbio.verify.node import nodes
+from nbio.verify.rewriting import once_each, rebuild, substitute
 
 _open: ContextVar[frozenset[int]] = ContextVar("the variables whose bodies are being built")
 
@@ -50,18 +51,7 @@ def _each(op: str, index: Index, body: Callable[[IntExpr], BoolLike]) -> Expr:
 
 
 def _bound_in(expr: Expr) -> set[int]:
-    seen: set[int] = set()
-    found: set[int] = set()
-    stack = [expr]
-    while stack:
-        node = stack.pop()
-        if node.uid in seen:
-            continue
-        seen.add(node.uid)
-        if node.op in ("forall", "exists", "count"):
-            found.add(node.args[0].uid)
-        stack.extend(node.args)
-    return found
+    return {n.args[0].uid for n in nodes(expr) if n.op in ("forall", "exists", "count")}
 
 
 def forall(index: Index, body: Callable[[IntExpr], BoolLike]) -> BoolExpr:
@@ -81,15 +71,7 @@ def count(index: Index, body: Callable[[IntExpr], BoolLike]) -> IntExpr:
 
 def expand(expr: Expr) -> Expr:
     """Quantifiers written out: every visitor but Z3's works on this form."""
-    memo: dict[int, Expr] = {}
-
-    def walk(node: Expr) -> Expr:
-        found = memo.get(node.uid)
-        if found is None:
-            found = memo[node.uid] = _expanded(node, walk)
-        return found
-
-    return walk(expr)
+    return once_each(expr, _expanded)
 
 
 def _expanded(node: Expr, walk: Callable[[Expr], Expr]) -> Expr:

@@ -57,6 +57,19 @@ def rewrite(expr: Expr, leaf: Callable[[Expr], Expr | None], memo: dict[int, Exp
     return found
 
 
+def once_each(expr: Expr, make: Callable[[Expr, Callable[[Expr], Expr]], Expr]) -> Expr:
+    """What ``make(node, again)`` makes of a node; it asks ``again`` about the node's parts."""
+    memo: dict[int, Expr] = {}
+
+    def again(node: Expr) -> Expr:
+        found = memo.get(node.uid)
+        if found is None:
+            found = memo[node.uid] = make(node, again)
+        return found
+
+    return again(expr)
+
+
 def substitute(expr: Expr, values: dict[int, Expr]) -> Expr:
     """Replace nodes by ``uid`` (parameters by constants, a record's fields by array cells)."""
     return rewrite(expr, lambda node: values.get(node.uid), {})

@@ -35,7 +35,7 @@ from nbio.verify.expr import (
 )
 from nbio.verify.packing import Packing, Words
 from nbio.verify.program import Cell, Instance, Program, State
-from nbio.verify.rewriting import rebuild, substitute
+from nbio.verify.rewriting import once_each, rebuild, substitute
 from nbio.verify.spec import Index, Model
 
 MOST: Final = 120
@@ -308,15 +308,7 @@ class _Proof:
 
 def _normal(expr: Expr) -> Expr:
     """With the operands of commutative operators in a fixed order."""
-    memo: dict[int, Expr] = {}
-
-    def walk(node: Expr) -> Expr:
-        found = memo.get(node.uid)
-        if found is None:
-            found = memo[node.uid] = _ordered(node, walk)
-        return found
-
-    return walk(expr)
+    return once_each(expr, _ordered)
 
 
 def _ordered(node: Expr, walk: Callable[[Expr], Expr]) -> Expr:
