@@ -13,6 +13,7 @@ from nbio.hub import NEVER, Hub
 from nbio.pace import taken
 from nbio.responses import refusal
 from nbio.sending import Sending
+from nbio.verdicts import body_error
 
 RESET: Final = struct.pack("ii", 1, 0)
 """A socket that lingers for no time ends with a reset."""
@@ -29,6 +30,7 @@ class Ending(Sending):
         "_consumed",
         "_dropped",
         "_eof",
+        "_last",
         "_mark",
         "_paused",
         "body",
@@ -45,6 +47,8 @@ class Ending(Sending):
         self.deadline = NEVER
         self._paused = False
         self._eof = False
+        # Whether it closes when the body of its last request is in.
+        self._last = False
         # Bytes of unread bodies thrown away, and of the body in body_timeout's last period.
         self._dropped = 0
         self._mark = 0
@@ -162,6 +166,11 @@ class Ending(Sending):
         self._resume()
         self._hub.connections.discard(self)
         return self._hub, self._transport, pending
+
+    def _fail_body(self, status: int, why: str, gone: bool) -> None:
+        body, self.body = self.body, None
+        if body is not None:
+            body.fail(body_error(status, why, body.request, gone))
 
     # Time.
 

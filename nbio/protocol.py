@@ -18,7 +18,8 @@ from nbio.hub import NEVER, Hub
 from nbio.pace import waiting
 from nbio.peers import peer_of
 from nbio.proxy import secure
-from nbio.verdicts import body_error, disconnected, verdict
+from nbio.responses import CLOSE
+from nbio.verdicts import disconnected, verdict
 
 DIRECT: Final = 16384
 """So many bytes of a body must be missing for the kernel to write into a block of its own."""
@@ -308,11 +309,6 @@ class Connection(Ending):
             self._awaited = False
             exchange.close()
 
-    def _fail_body(self, status: int, why: str, gone: bool) -> None:
-        body, self.body = self.body, None
-        if body is not None:
-            body.fail(body_error(status, why, body.request, gone))
-
     # Ending.
 
     def may_persist(self, complete: bool) -> bool:
@@ -328,7 +324,12 @@ class Connection(Ending):
         self.exchange = None
         framing = exchange.framing
         if framing is None or not framing.keep_alive:
-            self._close()
+            # A detached body is still received, unless its client may be waiting: for a 100 that
+            # never came, or for an end that only closing tells.
+            body = self.body
+            self._last = body is not None and body.detached and not exchange.head.expects
+            if not self._last or framing is None or framing.kind == CLOSE:
+                self._close()
         elif self._receiver.state == COMPLETE:
             self._advance()
         elif self.body is not None and not self.body.detached:
@@ -344,7 +345,7 @@ class Connection(Ending):
         self._head_begun = False
         if self._paused:
             self._read_on()
-        if self._hub.closing:
+        if self._hub.closing or self._last:
             self._close()
         elif receiver.pending:
             self._next_request()

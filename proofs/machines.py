@@ -12,7 +12,7 @@ from nbio.verify.engine import Verdict
 from proofs.changes import ROOT
 from proofs.ledger import Row
 
-SECONDS: Final = 600.0
+SECONDS: Final = 900.0
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,9 @@ class Found:
     def line(self) -> str:
         """One line of the table."""
         said = [f"{m} {n if n > 0 else 'hangs'}" for m, n in self.examples.items() if n]
+        not_by = [m for m, n in self.examples.items() if not n]
         told = ", ".join(said) or "NOT FOUND"
+        told += f"; not by {', '.join(not_by)}" if not_by else ""
         return f"{self.bug.file}: {self.bug.says}\n    {told}"
 
 
@@ -132,7 +134,7 @@ def table(found: Sequence[Found]) -> str:
     head = [
         f"# {date.today()}, Python {platform.python_version()}, by python -m proofs.seeded",
         f"# {len(found)} planted bugs; found by: {by}; by none: {missed}",
-        "# Behind each machine that found it: in how many examples.",
+        "# Behind each machine that found it: in how many examples. Who isn't named wasn't tried.",
     ]
     return "\n".join([*head, *(f.line() for f in found)]) + "\n"
 

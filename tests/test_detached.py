@@ -80,6 +80,20 @@ def test_the_next_request_waits_for_the_detached_body_before_it() -> None:
         body.close()
 
 
+def test_a_last_request_keeps_its_connection_too_until_its_detached_body_is_in() -> None:
+    with serving(detaching, **SMALL) as live, live.client() as client:
+        upload = post(b"x" * 9000, "Connection: close")
+        client.send(upload[:-1])
+        answer = client.answer("POST")
+        assert (answer.body, answer.headers["connection"]) == (b"POST", "close")
+        body = KEPT.pop()
+        assert live.run(body.readexactly(8999)) == b"x" * 8999
+        client.send(upload[-1:])
+        assert live.run(body.read()) == b"x"
+        assert client.rest() == b""
+        body.close()
+
+
 def test_a_shutdown_does_not_wait_for_a_detached_body() -> None:
     with serving(detaching, **SMALL, shutdown_timeout=0.2) as live:
         client = live.client()

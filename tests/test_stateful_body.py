@@ -19,7 +19,7 @@ from proofs.abstraction import NOW
 from proofs.lives import Watch
 from tests.machines import budget
 
-pytestmark = pytest.mark.nbio_unbalanced
+pytestmark = [pytest.mark.nbio_unbalanced, pytest.mark.timeout(budget.SECONDS)]
 
 SIZE, HIGH, LOW = 8, 3, 1
 WATCH = Watch()

@@ -32,7 +32,7 @@ from tests.machines.pairs import PENDING, Pair
 from tests.machines.reference import MAX_BODY, MAX_FIELDS, MAX_HEAD, MAX_LINE
 from tests.machines.stage import Call, Loop, Wire
 
-pytestmark = pytest.mark.nbio_unbalanced
+pytestmark = [pytest.mark.nbio_unbalanced, pytest.mark.timeout(budget.SECONDS)]
 
 PATIENCE = 8.0
 LONG = 12
@@ -259,8 +259,9 @@ class ConnectionBesideReference(Checks):
             self.settle()
 
     @precondition(lambda self: self.pairs)
-    @rule(n=WHICH)
-    def detach(self, n: int) -> None:
+    @rule(n=WHICH, answer=st.booleans())
+    def detach(self, n: int, answer: bool) -> None:
+        """Keep the body, and perhaps answer at once: that is what it is kept for."""
         pair = self.choose(n)
         assert pair is not None
         body = self.body(pair)
@@ -272,6 +273,8 @@ class ConnectionBesideReference(Checks):
             pair.called.detached = True
             SEEN.add("detached")
         self.settle()
+        if answer and pair.call.idle and not pair.call.streaming:
+            self.answer(pair, content(5, 0))
 
     def body(self, pair: Pair) -> BodyReader:
         pair.touched = True
@@ -285,7 +288,9 @@ class ConnectionBesideReference(Checks):
         pair = next(p for p in self.pairs[::-1] if p.call.idle and not p.call.streaming)
         if not early and self.unfinished(pair):
             return
-        body = content(size, 0)
+        self.answer(pair, content(size, 0))
+
+    def answer(self, pair: Pair, body: bytes) -> None:
         pair.call.tell(Response(body))
         self.happen()
         self.talk.respond(pair.called, body)

@@ -20,7 +20,7 @@ from proofs.refinement import difference
 from tests.machines import budget
 
 # It forgets bodies on purpose; what `end` leaves is asserted by `end`.
-pytestmark = pytest.mark.nbio_unbalanced
+pytestmark = [pytest.mark.nbio_unbalanced, pytest.mark.timeout(budget.SECONDS)]
 
 BOUNDS = Bounds(slots=1, requests=2, blocks=1, leftovers=1, keepers=1, buffers=2, detachers=1)
 """So small that all of it can be seen within a few seconds."""
@@ -38,7 +38,7 @@ def test_one_pool_lives_through_long_walks_that_take_every_transition() -> None:
         machine.stand(0)
         machine.walk(walk, PLANNED)
         machine.try_what_is_refused()
-        machine.teardown()
+        machine.stage.end()
     assert len(PLANNED) == GRAPH.transitions
     assert {GRAPH.edges[at][number].target for at, number in PLANNED} | {0} == {
         *range(len(GRAPH.states))

@@ -29,7 +29,7 @@ from tests.machines.handlers import HANDLERS, READERS, Notes, answer_of
 from tests.machines.messages import BROKEN_HEADS, chunked, content
 from tests.machines.reference import Reply, read_replies
 
-pytestmark = pytest.mark.nbio_unbalanced
+pytestmark = [pytest.mark.nbio_unbalanced, pytest.mark.timeout(budget.SECONDS)]
 
 BLOCK, HIGH, LOW = 64, 2, 1
 DRAIN = 1000

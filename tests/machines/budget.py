@@ -12,6 +12,8 @@ FACTOR: Final = float(os.environ.get("NBIO_MACHINES", "1"))
 """So many times the examples of `make test`."""
 HUNT: Final = bool(os.environ.get("NBIO_HUNT"))
 """Stop at the first failure, and don't make it smaller."""
+SECONDS: Final = 600
+"""A machine has as many examples on a busy computer, and takes longer then."""
 
 BEGUN: dict[str, int] = dict.fromkeys(("connection", "server", "body", "pool"), 0)
 """Examples begun, by machine."""

@@ -10,7 +10,7 @@ from nbio.errors import (
     ConcurrentReadError,
 )
 from nbio.hub import Hub
-from tests.machines.conversation import GONE, MALFORMED, TOO_LARGE, Called, Conversation
+from tests.machines.conversation import GONE, MALFORMED, MAX_DRAIN, TOO_LARGE, Called, Conversation
 from tests.machines.pairs import PENDING, Pair
 from tests.machines.reference import read_replies
 from tests.machines.stage import Call, Wire
@@ -116,6 +116,8 @@ class Checks(RuleBasedStateMachine):
         wire, talk, now = self.wire, self.talk, self.talk.now
         if wire.paused:
             SEEN.add("pause")
+        if wire.halved and not wire.closing:
+            assert not wire.paused or wire.late > 4 * MAX_DRAIN, "it can't see its client's end"
         if talk.closed or talk.eof:
             return
         if now is None:

@@ -32,6 +32,7 @@ class Called:
     cut: str = ""
     expects: bool = False
     reply: Reply | None = None
+    streamed: bool = False
     over: bool = False
     deaf: bool = False
     """Nothing can be sent to its client any more."""
@@ -68,6 +69,8 @@ class Conversation:
         self.replies: list[Reply] = []
         self.now: Called | None = None
         """The message under way: being answered, or its rest being taken in."""
+        self.last = False
+        """It is over when the detached body of its last request is in."""
         self.closed = False
         """Nothing more is answered or taken in."""
         self.clean = False
@@ -138,6 +141,9 @@ class Conversation:
                 return
             self.now.expects = False
             if not self.now.over:
+                return
+            if self.last:
+                self.close(clean=self.quiet)
                 return
             self.at, self.now = message.end, None
 
@@ -231,6 +237,7 @@ class Conversation:
         if called is not self.answering:
             self.leave(called)
             return
+        called.streamed = True
         keep = called.message.keep and not called.expects
         # An end that only closing tells, where there is something to end.
         ended = called.message.version == b"1.1" or called.message.method == b"HEAD"
@@ -249,7 +256,12 @@ class Conversation:
         assert reply is not None
         reply.whole = called.over = True
         self.leave(called)
-        if reply.close or (not called.detached_open and message.missing > MAX_DRAIN):
+        # Its client reads on, and knows where the response ended.
+        told = message.version == b"1.1" or message.method == b"HEAD" or not called.streamed
+        incoming = called.detached_open and not message.complete and not called.expects
+        if reply.close and incoming and told:
+            self.last = True
+        elif reply.close or (not called.detached_open and message.missing > MAX_DRAIN):
             self.close(clean=self.quiet)
         elif message.complete:
             self.look()

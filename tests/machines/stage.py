@@ -67,7 +67,8 @@ class Loop(asyncio.SelectorEventLoop):
 class Wire(asyncio.Transport):
     """A connection's transport; strict, as the machines are the loop and the kernel to it.
 
-    `out` is what was written, also what the client hasn't read (`unsent` bytes of it).
+    `out` is what was written, also what the client hasn't read (`unsent` bytes of it); `late` is
+    how much was taken when only the client's end was waited for.
     """
 
     FULL: Final = 64
@@ -77,7 +78,7 @@ class Wire(asyncio.Transport):
         self.loop, self.protocol = loop, protocol
         self.kernel = b""
         self.out = b""
-        self.unsent = 0
+        self.unsent = self.late = 0
         self.stalled = self.full = False
         self.paused = self.halved = self.closing = self.aborted = self.lost = False
         self.ending = self.ended = False
@@ -143,6 +144,7 @@ class Wire(asyncio.Transport):
             data = self.kernel[: min(size, len(buffer))]
             buffer[: len(data)] = data
         self.kernel = self.kernel[len(data) :]
+        self.late += len(data) if self.halved else 0
         self.protocol.buffer_updated(len(data))
         return data
 
