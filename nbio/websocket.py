@@ -13,6 +13,7 @@ from nbio.errors import ClientDisconnected, ResponseError
 from nbio.exchange import Exchange, Peer, Wire
 from nbio.heads import RequestHead
 from nbio.responses import Pairs, encode_fields, without
+from nbio.websocket_codes import ABNORMAL, INTERNAL_ERROR
 
 if TYPE_CHECKING:
     from websockets.extensions import Extension
@@ -161,8 +162,6 @@ class WebSocketExchange(Exchange):
 
     async def receive(self) -> Message:
         """The `receive` of ASGI: connect, messages, disconnect."""
-        from nbio.websocket_frames import ABNORMAL
-
         if not self._connected:
             self._connected = True
             return {"type": "websocket.connect"}
@@ -282,8 +281,6 @@ class WebSocketExchange(Exchange):
         if self._socket is None:
             super()._give_up()
         elif not self.complete:
-            from nbio.websocket_frames import INTERNAL_ERROR
-
             self._socket.close(INTERNAL_ERROR, "")
 
 

@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Final
 
 from websockets.exceptions import InvalidState, ProtocolError
 from websockets.extensions import Extension
@@ -18,23 +17,12 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from nbio import websocket_codes as codes
+from nbio import websocket_plain as plain
 from nbio.errors import ClientDisconnected, ResponseError
 from nbio.hub import NEVER, Hub
 from nbio.pace import taken
-from nbio.websocket_parts import Parts, without_pongs
-from nbio.websocket_plain import BINARY, TEXT, plain_frame, plain_payload, plain_size, wire_size
-
-STEP: Final = 4096
-"""Bytes fed to the parser at a time: inflated, they may be a thousand times as many."""
-
-QUEUED: Final = 65536
-"""Bytes of messages above which no more are taken in until the application asks."""
-
-GOING_AWAY: Final = 1001
-NO_STATUS: Final = 1005
-ABNORMAL: Final = 1006
-INVALID_DATA: Final = 1007
-INTERNAL_ERROR: Final = 1011
+from nbio.websocket_parts import CLOSE_TIMEOUT, QUEUED, STEP, Parts, without_pongs
 
 # The package says at INFO that a connection was opened or closed; for a server that is noise.
 logger = logging.getLogger("nbio.websocket")
@@ -51,6 +39,7 @@ class FramedConnection(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
+        "_arriving",
         "_due",
         "_heard",
         "_hub",
@@ -102,8 +91,10 @@ class FramedConnection(asyncio.BufferedProtocol):
         # The message that is arriving.
         self._parts = Parts()
         self._opcode = Opcode.BINARY
-        # Received, and not given to the parser yet, because the queue is full.
+        # Received, and not given to the parser yet, because the queue is full; or a plain frame
+        # that has arrived in part.
         self._unfed = b""
+        self._arriving: plain.Arriving | None = None
         self._paused = False
         self._reader: asyncio.Future[None] | None = None
         self._waiters: list[asyncio.Future[None]] = []
@@ -134,12 +125,18 @@ class FramedConnection(asyncio.BufferedProtocol):
     # Called by the loop.
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._hub.scratch_view
+        return self._hub.scratch_view if self._arriving is None else self._arriving.rest()
 
     def buffer_updated(self, nbytes: int) -> None:
         self._heard = True
-        data = self._hub.scratch_view[:nbytes].tobytes()
-        self._feed(self._unfed + data if self._unfed else data)
+        arriving = self._arriving
+        if arriving is None:
+            data = self._hub.scratch_view[:nbytes].tobytes()
+            self._feed(self._unfed + data if self._unfed else data)
+        elif arriving.took(nbytes):
+            self._arriving = None
+            self._complete(plain.KINDS[arriving.kind], arriving.payload())
+            self._feed(b"")
 
     def eof_received(self) -> bool:
         self._protocol.receive_eof()
@@ -189,9 +186,12 @@ class FramedConnection(asyncio.BufferedProtocol):
         limit = self._hub.config.ws_max_size
         while at < len(data) and not self._full:
             size = self._plain_at(data, at)
-            if size and at + size <= len(data) and wire_size(limit) >= size:
-                kind = Opcode.TEXT if data[at] == TEXT else Opcode.BINARY
-                self._complete(kind, plain_payload(data, at, size))
+            whole = at + size <= len(data)
+            if size and plain.wire_size(limit) >= size and (whole or size <= plain.COLLECTED):
+                if whole:
+                    self._complete(plain.KINDS[data[at]], plain.plain_payload(data, at, size))
+                else:
+                    self._arriving = plain.Arriving(data[at:], size)
             else:
                 # Of a large message all that is here at one go.
                 self._due = self._due or size
@@ -207,7 +207,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         """The size of the plain frame that begins here; 0 when none does."""
         if not self._plain or self._undone or self._parts.begun or self._shut or self.closing:
             return 0
-        return plain_size(data, at)
+        return plain.plain_size(data, at)
 
     def _parse(self, data: bytes) -> None:
         self._due = max(0, self._due - len(data))
@@ -216,7 +216,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         for frame in self._protocol.events_received():
             assert isinstance(frame, Frame), "the handshake is done"
             # A length in more bytes than it needs leaves some over; then all is the parser's.
-            self._undone -= wire_size(len(frame.data))
+            self._undone -= plain.wire_size(len(frame.data))
             self._received(frame)
 
     def _received(self, frame: Frame) -> None:
@@ -237,7 +237,7 @@ class FramedConnection(asyncio.BufferedProtocol):
             try:
                 message = data.decode()
             except UnicodeDecodeError as error:
-                self._protocol.fail(INVALID_DATA, f"{error.reason} at position {error.start}")
+                self._protocol.fail(codes.INVALID_DATA, f"{error.reason} at position {error.start}")
                 self._shut = True
                 return
         self._messages.append(message)
@@ -277,7 +277,7 @@ class FramedConnection(asyncio.BufferedProtocol):
     def ended(self) -> tuple[int, str]:
         """The close code and reason that the application is told."""
         close = self._protocol.close_rcvd or self._protocol.close_sent
-        return (close.code, close.reason) if close is not None else (ABNORMAL, "")
+        return (close.code, close.reason) if close is not None else (codes.ABNORMAL, "")
 
     # Sending.
 
@@ -289,7 +289,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         text = isinstance(message, str)
         data = message.encode() if isinstance(message, str) else message
         if self._plain and not self.closing:
-            self._transport.write(plain_frame(TEXT if text else BINARY, data))
+            self._transport.write(plain.plain_frame(plain.TEXT if text else plain.BINARY, data))
         else:
             self._send_by_protocol(data, text)
         if self.write_paused:
@@ -323,6 +323,9 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._send_out()
         # The answer may be behind messages, which nobody wants any more.
         self._shut = True
+        if self._arriving is not None:
+            # The parser is to find what is behind that frame.
+            self._unfed, self._arriving = self._arriving.so_far, None
         self._feed(self._unfed)
 
     def _send_out(self) -> None:
@@ -388,18 +391,14 @@ class FramedConnection(asyncio.BufferedProtocol):
             # or the pong behind those that the application hasn't taken yet.
             self._ping_later()
         else:
-            self._protocol.fail(INTERNAL_ERROR, "keep-alive ping timed out")
+            self._protocol.fail(codes.INTERNAL_ERROR, "keep-alive ping timed out")
             self._send_out()
             self._notice()
 
     def shut_down(self) -> None:
         """The server is closing."""
-        self.close(GOING_AWAY, "the server is shutting down")
+        self.close(codes.GOING_AWAY, "the server is shutting down")
 
     def abort(self) -> None:
         """The server has waited long enough."""
         self._transport.abort()
-
-
-CLOSE_TIMEOUT: Final = 5.0
-"""Seconds that a client has to answer a close frame, or to close the connection."""

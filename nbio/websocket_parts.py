@@ -2,6 +2,15 @@
 
 from typing import Final
 
+STEP: Final = 4096
+"""Bytes fed to the parser at a time: inflated, they may be a thousand times as many."""
+
+QUEUED: Final = 65536
+"""Bytes of messages above which no more are taken in until the application asks."""
+
+CLOSE_TIMEOUT: Final = 5.0
+"""Seconds that a client has to answer a close frame, or to close the connection."""
+
 PONG: Final = b"\x8a"
 """How a pong of ours begins."""
 

@@ -1,11 +1,13 @@
 """The WebSocket frames that nearly all are, without a parser's state (RFC 6455, 5.2).
 
 A frame is plain when it is a whole message: text or binary, final, without extension bits,
-masked, its length in as few bytes as it can be. All others, and plain ones that have arrived
-in part, are the parser's.
+masked, its length in as few bytes as it can be. All others are the parser's, and so are plain
+ones above COLLECTED bytes that have arrived in part.
 """
 
 from typing import Final
+
+from websockets.frames import Opcode
 
 try:
     from websockets.speedups import apply_mask
@@ -15,6 +17,10 @@ except ImportError:
 TEXT: Final = 0x81
 BINARY: Final = 0x82
 MASKED: Final = 0x80
+KINDS: Final = {TEXT: Opcode.TEXT, BINARY: Opcode.BINARY}
+
+COLLECTED: Final = 131072
+"""So much memory a frame gets when it has begun; one that says it is longer gets it bit by bit."""
 
 
 def plain_size(data: bytes, at: int) -> int:
@@ -60,3 +66,39 @@ def plain_frame(kind: int, payload: bytes) -> bytes:
     if length < 65536:
         return b"%c\x7e%b%b" % (kind, length.to_bytes(2, "big"), payload)
     return b"%c\x7f%b%b" % (kind, length.to_bytes(8, "big"), payload)
+
+
+class Arriving:
+    """A plain frame of `size` bytes that has begun; the kernel writes its rest behind that."""
+
+    __slots__ = ("_data", "_got")
+
+    def __init__(self, begun: bytes, size: int) -> None:
+        self._data = bytearray(size)
+        self._got = 0
+        self.rest()[: len(begun)] = begun
+        self._got = len(begun)
+
+    def rest(self) -> memoryview:
+        """Where the bytes that are missing go."""
+        return memoryview(self._data)[self._got :]
+
+    def took(self, count: int) -> bool:
+        """So many more have arrived; whether that is all."""
+        self._got += count
+        return self._got == len(self._data)
+
+    @property
+    def so_far(self) -> bytes:
+        """What has arrived."""
+        return bytes(self._data[: self._got])
+
+    @property
+    def kind(self) -> int:
+        """TEXT or BINARY."""
+        return self._data[0]
+
+    def payload(self) -> bytes:
+        """What it says, once all is here."""
+        begin = head_size(len(self._data))
+        return apply_mask(memoryview(self._data)[begin:], bytes(self._data[begin - 4 : begin]))

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Opcode
 
 from nbio.asgi import Receive, Scope, Send
-from nbio.websocket_frames import QUEUED
+from nbio.websocket_parts import QUEUED
 from tests.live import TIMEOUT, Live, source_only
 from tests.test_websocket import Told, accept, dialled, echo, ends, frame, handshake, sockets
 

@@ -14,7 +14,7 @@ from nbio.config import Config
 from nbio.hub import Hub
 from nbio.loading import site_for
 from nbio.websocket_frames import FramedConnection
-from nbio.websocket_plain import BINARY, TEXT, plain_frame, plain_payload, plain_size
+from nbio.websocket_plain import BINARY, COLLECTED, TEXT, plain_frame, plain_payload, plain_size
 
 LENGTHS = [0, 1, 5, 125, 126, 127, 1000, 65535, 65536, 70000]
 
@@ -70,6 +70,16 @@ def frames() -> st.SearchStrategy[bytes]:
     return st.one_of(good, good, begun, odd)
 
 
+def arrive(connection: FramedConnection, data: bytes) -> None:
+    """As a kernel has it: as much as there is room for."""
+    while data:
+        buffer = connection.get_buffer(65536)
+        size = min(len(data), len(buffer))
+        buffer[:size] = data[:size]
+        connection.buffer_updated(size)
+        data = data[size:]
+
+
 def outcome(hub: Hub, data: bytes, cuts: list[int], plain: bool) -> tuple[object, ...]:
     """What a connection makes of bytes that arrive in these pieces."""
     transport: Any = Sent()
@@ -78,9 +88,7 @@ def outcome(hub: Hub, data: bytes, cuts: list[int], plain: bool) -> tuple[object
     hub.connections.discard(connection)
     edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
     for begin, end in itertools.pairwise(edges):
-        if end > begin:
-            hub.scratch[: end - begin] = data[begin:end]
-            connection.buffer_updated(end - begin)
+        arrive(connection, data[begin:end])
     return list(connection._messages), connection.closing, connection.ended, transport.data
 
 
@@ -133,6 +141,33 @@ def test_a_message_beyond_the_limit_is_refused_by_either(hub: Hub) -> None:
     found = outcome(hub, data, [], plain=True)
     assert found == outcome(hub, data, [], plain=False)
     assert found[2] == (1009, "frame with 100001 bytes exceeds limit of 100000 bytes")
+
+
+@pytest.mark.parametrize("cut", [2, 7, 500, 999])
+def test_a_frame_that_is_arriving_when_the_server_closes(hub: Hub, cut: int) -> None:
+    data = Frame(Opcode.BINARY, b"x" * 1000).serialize(mask=True)
+    answer = Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=True)
+    found = []
+    for is_plain in (True, False):
+        transport: Any = Sent()
+        connection = FramedConnection(hub, transport, [], lambda: None)
+        connection._plain = is_plain
+        arrive(connection, data[:cut])
+        connection.close(1000, "")
+        arrive(connection, data[cut:] + answer)
+        shaken = connection._protocol.close_rcvd is not None
+        found.append((list(connection._messages), shaken, connection.ended, transport.data))
+    assert found[0] == found[1]
+    assert found[0][:3] == ([], True, (1000, ""))
+
+
+def test_a_large_frame_is_not_given_its_memory_before_it_comes(hub: Hub) -> None:
+    transport: Any = Sent()
+    roomy = Hub(Config(), hub.site, hub.loop)
+    for length, whole in ((COLLECTED - 14, True), (COLLECTED - 13, False)):
+        connection = FramedConnection(roomy, transport, [], lambda: None)
+        arrive(connection, b"\x82\xff" + length.to_bytes(8, "big") + b"mask")
+        assert (connection._arriving is not None) == whole
 
 
 @pytest.mark.parametrize("length", LENGTHS)
