@@ -1,5 +1,6 @@
 """Every option of the server: one typed schema, from which the command line is made too."""
 
+import math
 import re
 from dataclasses import Field, dataclass, fields
 from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
@@ -220,6 +221,11 @@ class Config:
             )
         if self.proxy_protocol and not self.trusted_proxies:
             raise ValueError("proxy_protocol needs trusted_proxies: who may send the preface?")
+        if not self.ssl_certfile:
+            # Else it would be served in clear to anybody, which nobody asked for.
+            for name in ("ssl_keyfile", "ssl_ca_certs"):
+                if getattr(self, name):
+                    raise ValueError(f"{name} needs ssl_certfile, which switches TLS on")
         if self.ssl_client_auth != "none" and not self.ssl_ca_certs:
             raise ValueError("ssl_client_auth needs ssl_ca_certs: who signs the certificates?")
         if not (self.server_header.isascii() and self.server_header.isprintable()):
@@ -309,5 +315,8 @@ def check(item: "Field[Any]", value: object) -> None:
         raise ValueError(f"{item.name} must be a number, not {value!r}")
     if isinstance(value, float) and isinstance(item.default, int):
         raise ValueError(f"{item.name} must be a whole number, not {value!r}")
+    if not math.isfinite(value):
+        raise ValueError(f"{item.name} must be a finite number, not {value!r}")
     if value < 0 or (value == 0 and item.name not in _MAY_BE_ZERO):
-        raise ValueError(f"{item.name} must be more than 0, not {value!r}")
+        least = "0 or more" if item.name in _MAY_BE_ZERO else "more than 0"
+        raise ValueError(f"{item.name} must be {least}, not {value!r}")

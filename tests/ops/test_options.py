@@ -73,6 +73,16 @@ def test_true_in_the_environment(word: str) -> None:
         ([], {"NBIO_MAX_HEAD": "0"}, "max_head must be more than 0, not 0 (the environment)"),
         ([], {"NBIO_SERVER_HEADER": "a\r\nb: c"}, "server_header is a field's value"),
         ([], {"NBIO_INTERFACE": "cgi"}, "interface must be one of auto"),
+        ([], {"NBIO_MAX_BODY": "-1"}, "max_body must be 0 or more, not -1 (the environment)"),
+        (["--head-timeout", "nan"], {}, "head_timeout must be a finite number, not nan"),
+        (["--idle-timeout", "inf"], {}, "idle_timeout must be a finite number, not inf"),
+        # Without TLS nobody would be asked for a certificate.
+        (["--ssl-keyfile", "key.pem"], {}, "ssl_keyfile needs ssl_certfile"),
+        (
+            ["--ssl-client-auth", "required", "--ssl-ca-certs", "ca.pem"],
+            {},
+            "ssl_ca_certs needs ssl_certfile",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(
