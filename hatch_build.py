@@ -31,14 +31,24 @@ REQUIRED: Final = ["mypy>=1.19", "setuptools>=65", "httptools>=0.6.4", "websocke
 
 SCRIPT: Final = """
 import sys
+from pathlib import Path
 from mypyc.build import mypycify
 from setuptools import setup
 sys.argv = ["", "-q", "build_ext", "--inplace"]
 version = "%d.%d" % sys.version_info[:2]
 flags = ["--config-file=", "--ignore-missing-imports", "--python-version=" + version]
 how = dict(opt_level="3", debug_level="0", group_name="nbio", target_dir="c")
-setup(name="nbio", packages=["nbio"], ext_modules=mypycify([*flags, *FILES], **how))
+modules = mypycify([*flags, *FILES], **how)
+made = Path("c/__native_nbio.c")
+untracked = "PyObject_GC_UnTrack(self);"
+text = made.read_text()
+assert untracked in text, "mypyc deallocates in another way now"
+cleared = "if (Py_TYPE(self)->tp_weaklistoffset) PyObject_ClearWeakRefs((PyObject *)self);"
+made.write_text(text.replace(untracked, untracked + cleared))
+setup(name="nbio", packages=["nbio"], ext_modules=modules)
 """
+"""What mypyc leaves out is put in: an object that can be weakly referred to, as one of a class with
+a Python base can, tells its references when it dies. Else they would show freed memory."""
 
 
 def compile_into(root: Path, target: Path) -> list[Path]:

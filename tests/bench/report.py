@@ -107,7 +107,7 @@ def aims(result: Result) -> Iterator[str]:
     yield "|---|---|---|---|---|---|"
     for target in targets(version):
         found = judge(result, target)
-        compiled = judge(result, replace(target, ours=f"{target.ours}, compiled"))
+        compiled = judge(result, replace(target, ours=f"{target.ours} compiled"))
         least = f"{target.least:.2f}" if target.least else "-"
         if found is None:
             yield f"| {target.what} | | not measured | | {least} | |"

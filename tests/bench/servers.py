@@ -89,7 +89,7 @@ PEERS_AND_SOURCE = (
     ),
 )
 COMPILED = tuple(
-    replace(server, name=f"{server.name}, compiled", compiled=True)
+    replace(server, name=f"{server.name} compiled", compiled=True)
     for server in PEERS_AND_SOURCE
     if server.name in ("nbio native", "nbio asgi", "nbio inline", "nbio wsgi")
 )
