@@ -20,7 +20,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 MODULES: Final = (
     *("_lifecycle", "waiters", "leaks", "blocks", "pool", "handle", "body", "views"),
     *("targets", "heads", "chunked", "http1", "responses", "verdicts"),
-    *("exchange", "native", "asgi", "inlining", "outlet", "workers", "wsgi", "peers"),
+    *("exchange", "native", "asgi", "inlining", "threaded", "outlet", "workers", "wsgi", "peers"),
     *("hub", "sending", "ending", "protocol", "observing"),
     *("websocket", "websocket_frames", "websocket_plain"),
 )

@@ -7,6 +7,7 @@ For handlers that answer from memory. While one runs, the loop and all other req
 """
 
 import inspect
+from collections.abc import Callable
 from typing import ClassVar, Final
 
 from nbio.body import BodyReader
@@ -77,12 +78,13 @@ class InlineExchange(NativeExchange):
         hub.context.copy().run(self._serve, hub)
 
     def _serve(self, hub: Hub) -> None:
-        handler = self._site.inline
+        # What it says it returns isn't believed yet.
+        handler: Callable[[Request], object] | None = self._site.inline
         assert handler is not None, "this site has one"
         try:
             if self.disconnected:
                 raise ClientDisconnected("the client is gone")
-            response: object = handler(Request(self))
+            response = handler(Request(self))
             slow = self.answer(response)
             if slow is not None:
                 assert isinstance(response, Response), "any other was refused"

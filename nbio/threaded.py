@@ -4,6 +4,7 @@ The loop does no more for such a request than to hand it to a thread, and to sen
 So there is no task, unless the response takes its time.
 """
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from nbio.body import BodyReader
@@ -57,10 +58,12 @@ class ThreadedExchange(NativeExchange):
 
     def begin(self, hub: Hub) -> None:
         self._hub = hub
-        job = Job(self._handler, Request(self), self._landed, hub.context.copy())
+        # What it says it returns isn't believed yet.
+        handler: Callable[[Request], object] = self._handler
+        job = Job(handler, Request(self), self._landed, hub.context.copy())
         self._site.workers.submit(job, hub.loop)
 
-    def _landed(self, job: Job[Request, Response]) -> None:
+    def _landed(self, job: Job[Request, object]) -> None:
         """The handler has returned, or raised."""
         if self.over:
             # Given up meanwhile.
@@ -69,6 +72,7 @@ class ThreadedExchange(NativeExchange):
             if job.error is not None:
                 self._crashed(job.error)
             elif (slow := self.answer(job.result)) is not None:
+                assert isinstance(job.result, Response), "any other was refused"
                 self._slow = (job.result, slow)
                 self.task = self._hub.start_task(self.run())
                 return

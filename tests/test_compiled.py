@@ -1,11 +1,14 @@
 """What a compiled nbio does in its own way; `make test-compiled` runs this, and the rest too."""
 
+import ast
 import gc
+import re
 import threading
 import traceback
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +58,28 @@ def test_an_owned_lock_knows_whose_it_is() -> None:
         assert lock.locked()
     assert not lock.locked()
     assert seen == [False]
+
+
+def test_subclasses_of_compiled_classes_are_compiled_too() -> None:
+    """Or the class allows others, or is an interface, which anything can have."""
+    root = Path(__file__).parent.parent
+    modules = set(
+        re.findall(r'"(\w+)"', (root / "hatch_build.py").read_text().partition("\n)\n")[0])
+    )
+    assert {"pool", "protocol", "native"} <= modules
+    closed: set[str] = set()
+    bases: list[tuple[str, str, str]] = []
+    for file in sorted((root / "nbio").glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ClassDef):
+                named = [ast.unparse(base) for base in node.bases]
+                bases += [(file.stem, node.name, base) for base in named]
+                if file.stem in modules and not node.decorator_list and "Protocol" not in named:
+                    closed.add(node.name)
+    for module, name, base in bases:
+        assert base not in closed or module in modules, (
+            f"{module}.{name}: list it in hatch_build.py"
+        )
 
 
 @compiled_only
