@@ -57,6 +57,9 @@ class ThreadedExchange(NativeExchange):
         self._slow: tuple[Response, SlowBody] | None = None
 
     def begin(self, hub: Hub) -> None:
+        if self.over:
+            # Given up before its turn came.
+            return
         self._hub = hub
         # What it says it returns isn't believed yet.
         handler: Callable[[Request], object] = self._handler

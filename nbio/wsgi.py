@@ -163,6 +163,9 @@ class WsgiExchange(Exchange):
     # On the loop's.
 
     def begin(self, hub: Hub) -> None:
+        if self.over:
+            # Given up before its turn came.
+            return
         self._hub = hub
         self._job = job = Job(self._serve, None, self._landed, hub.context.copy())
         self._site.workers.submit(job, hub.loop)

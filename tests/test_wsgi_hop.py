@@ -7,11 +7,17 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from nbio import Request, Response
+from nbio.config import Config
+from nbio.exchange import Peer
+from nbio.heads import RequestHead
+from nbio.hub import Hub
+from nbio.loading import site_for
 from nbio.workers import Landing
 from nbio.wsgi_reply import _KNOWN_FIELDS, _fields, start_fields
 from tests.live import Live, get, serving
@@ -186,3 +192,20 @@ def test_small_pieces_of_a_list_are_one_write() -> None:
         answer = live.ask(get())
         assert (answer.body, answer.headers["content-length"]) == (b"ab", "2")
         assert live.ask(get("/text")).status == 500
+
+
+@pytest.mark.parametrize("interface", ["wsgi", "native"])
+def test_a_request_that_was_given_up_before_its_turn_takes_no_thread(interface: Any) -> None:
+    def app(*_: Any) -> Any:
+        raise AssertionError("nobody wants this any more")
+
+    wire: Any = SimpleNamespace(ended=lambda _: None)
+    config = Config(interface=interface)
+    site: Any = site_for(app, config)
+    loop: Any = SimpleNamespace(time=lambda: 0.0)
+    hub = Hub(config, site, loop)
+    exchange = site.exchange(wire, RequestHead("GET", b"/", b"", "1.1", []), None, Peer(None, None))
+    exchange.cancel()
+    assert exchange.over
+    exchange.begin(hub)
+    assert site.workers._landing is None
