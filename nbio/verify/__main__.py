@@ -14,6 +14,8 @@ if __name__ == "__main__":
         sys.exit(2)
     from nbio.verify.cli import MISUSE, main
 
+    # An array of many cells that is read by a variable index is a choice nested as deep.
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), 10_000))
     code = main()
     if code == MISUSE:
         # What could not be written must not fail once more, at exit, with another code.

@@ -22,7 +22,7 @@ from nbio.verify.expr import (
     implies,
     integer,
 )
-from nbio.verify.quantifiers import total
+from nbio.verify.quantifiers import summed, total
 
 Keys = tuple[IntLike, ...]
 
@@ -63,10 +63,7 @@ class Bag:
     @property
     def size(self) -> IntExpr:
         """How many are in it, each as often as it is."""
-        result = integer(0)
-        for member in range(self.of.size):
-            result = result + self[member]
-        return result
+        return summed([self[member] for member in range(self.of.size)])
 
     @property
     def is_empty(self) -> BoolExpr:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from functools import reduce
+from typing import Final
 
 from nbio.verify.declared import Index
 from nbio.verify.expr import (
@@ -27,6 +30,7 @@ from nbio.verify.expr import (
 from nbio.verify.node import nodes
 from nbio.verify.rewriting import once_each, rebuild, substitute
 
+_IN_A_ROW: Final = 64
 _open: ContextVar[frozenset[int]] = ContextVar("the variables whose bodies are being built")
 
 
@@ -89,10 +93,7 @@ def _expanded(node: Expr, walk: Callable[[Expr], Expr]) -> Expr:
 
 def sum_of(index: Index, body: Callable[[IntExpr], IntLike]) -> IntExpr:
     """The sum of ``body(i)`` over the members of the index."""
-    result = integer(0)
-    for member in range(index.size):
-        result = result + body(integer(member))
-    return result
+    return summed([integer(body(integer(i))) for i in range(index.size)])
 
 
 def least_of(index: Index, body: Callable[[IntExpr], IntLike]) -> IntExpr:
@@ -107,10 +108,15 @@ def greatest_of(index: Index, body: Callable[[IntExpr], IntLike]) -> IntExpr:
 
 def total(parts: Sequence[BoolLike]) -> IntExpr:
     """How many of the parts hold."""
-    result = integer(0)
-    for part in parts:
-        result = result + ite(part, 1, 0)
-    return result
+    return summed([ite(part, 1, 0) for part in parts])
+
+
+def summed(terms: Sequence[IntExpr]) -> IntExpr:
+    """The sum of all terms; many are added by halves, so that no expression nests too deeply."""
+    if len(terms) > _IN_A_ROW:
+        half = len(terms) // 2
+        return summed(terms[:half]) + summed(terms[half:])
+    return reduce(operator.add, terms, integer(0))
 
 
 def lookup(values: Sequence[IntLike], at: IntLike) -> IntExpr:

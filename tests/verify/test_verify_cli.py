@@ -94,6 +94,15 @@ def test_as_a_process(elsewhere: Path) -> None:
     assert "usage:" in process("check", code=2).stderr
 
 
+def test_many_cells_are_no_recursion_error(elsewhere: Path) -> None:
+    many = COUNTER.replace("at[0] >= 0", "(at[n] >= 0) & (full.size >= 0)").replace(
+        "    @m.action",
+        "    full, n = m.set('full', proc), m.integer('n', 0, procs - 1)\n\n    @m.action",
+    )
+    write(elsewhere / "m.py", many)
+    process("check", "m.py", "--set", "procs=1200", "--states", "9", code=3)
+
+
 def test_a_check_loads_nothing_that_is_slow_to_load(elsewhere: Path) -> None:
     """Measured, not asserted: 0.25 s from the shell, 0.14 s of it NumPy's import."""
     write(elsewhere / "m.py", COUNTER)
