@@ -116,7 +116,7 @@ def summary(found: Sequence[Fate], every: Sequence[Mutant]) -> Iterator[str]:
     """Per file and kind of change: how many, and noticed by which method."""
     columns = [m for m in (*_methods(), NOTHING) if any(f.by == m for f in found)]
     by = {f.key: f.by for f in found}
-    head = f"{'file':<11} {'change':<8} {'all':>4} {'not run':>7}"
+    head = f"{'file':<11} {'change':<8} {'all':>4} {'not yet':>7}"
     yield head + "".join(f" {c:>{max(6, len(c))}}" for c in columns)
     for file in (*FILES, "all"):
         for kind in (*sorted({m.kind for m in every}), "all"):
@@ -146,7 +146,8 @@ def table(found: Sequence[Fate], every: Sequence[Mutant]) -> str:
         "# Written by python -m proofs.code_mutants; do not edit.",
         f"# {date.today()}, Python {platform.python_version()}, {machine}",
         *(f"# {file}.py {hash_of(file)}" for file in FILES),
-        f"# {len(found)} of {len(every)} mutants run.",
+        f"# {len(found)} of {len(every)} mutants run until one method noticed, or all were asked;",
+        "# the others not yet (`not yet` below): run it again to go on.",
         f"# {len(guards)} delete a guard ({', '.join(GUARDS)}); of these {len(deleted)} run,",
         f"# {len(caught)} noticed, {in_time} of them within a minute.",
         "# The first method that notices is named, `examples` last; the seconds are those of all",
@@ -217,6 +218,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--files", nargs="+", default=FILES, choices=FILES, help="of these files")
     parser.add_argument("--control", action="store_true", help="run the unbroken code")
     parser.add_argument("--last", default="examples", help="ask no method after this one")
+    parser.add_argument("--guards", action="store_true", help="only deleted guards")
     parser.add_argument("--workers", type=int, default=2, help="processes at once (2)")
     parser.add_argument("--table", action="store_true", help="only write the table again")
     parser.add_argument("--check", action="store_true", help="only say whether the table is stale")
@@ -236,6 +238,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     have = known()
     wanted = [m for m in every if m.key not in have and m.file in asked.files and not asked.table]
+    wanted = [m for m in wanted if m.is_guard or not asked.guards]
     for done, fate in enumerate(fates(wanted, asked.workers, asked.last) if wanted else (), 1):
         if asked.last == "examples" or not fate.is_weak:
             keep(fate)

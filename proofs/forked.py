@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-CPU_SECONDS: Final = 40.0
+CPU_SECONDS: Final = 20.0
 """Of processor time, given to one call; they take ten at most."""
 MEMORY: Final = 1 << 31
 """Bytes of address space."""
