@@ -171,10 +171,16 @@ METHODS: Final[dict[str, Callable[[Mutant], str]]] = {
 """In the order in which they are asked. The last are based on examples: the weakest evidence."""
 
 
+FIRST: Final = {"section": ("collections",), "lock": ("histories", "schedules")}
+"""By the kind of change."""
+
+
 def asked(mutant: Mutant, last: str) -> Sequence[str]:
     """The methods that can have something to say of a mutant, as far as one of them."""
     pure = mutant.file in ("_lifecycle", "counting")
     methods = list(METHODS)[: list(METHODS).index(last) + 1]
+    # Whoever is there to see such changes first, and examples last as ever.
+    methods.sort(key=lambda m: (m == "examples", m not in FIRST.get(mutant.kind, ())))
     return [m for m in methods if m != "contracts" or pure]
 
 

@@ -15,6 +15,7 @@ from nbio.errors import (
     NbioError,
 )
 from nbio.pool import BodyPool
+from proofs.interrupted import run
 
 SIZE = 8
 SAFETY: tuple[Safety, ...] = ("off", "simple", "debug")
@@ -102,6 +103,29 @@ def test_a_freed_block_is_held_back_while_there_are_others(
     with pytest.raises(NbioError, match="a freed block was written to"):
         pool.get()
     assert pool.stats().given_up == 1
+
+
+@given(fed=st.lists(st.tuples(st.booleans(), st.integers(1, 4 * SIZE)), max_size=8))
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_each_block_comes_back_to_the_pool_that_it_is_of(fed: list[tuple[bool, int]]) -> None:
+    large = BlockPool(4 * SIZE)
+    pool = BodyPool(BlockPool(SIZE), large=large, high_water=20)
+    for ends in ("read", "close"):
+        body = pool.acquire("POST /")
+        for is_large, size in fed:
+            source = large if is_large else pool.blocks
+            block = source.get()
+            rest, _ = body.feed_block(block, min(size, source.block_size))
+            if rest is not None:
+                source.put(rest)
+        body.finish()
+        if ends == "read":
+            run(body.read())
+        body.release()
+        assert all(len(b) == SIZE for b in pool.blocks._idle)
+        assert all(len(b) == 4 * SIZE for b in large._idle)
+        assert pool.blocks.stats().outstanding == large.stats().outstanding == 0
+    assert pool.stats().blocks == pool.blocks.stats() + large.stats()
 
 
 @given(sizes=st.lists(st.integers(1, SIZE), min_size=1, max_size=4), n=st.integers(1, 40))
