@@ -25,6 +25,8 @@ WORLDS: Final = (
 )
 """Small ones, the second with room for two blocks in a body and for a second thread."""
 
+EXAMPLES: Final = 40
+
 STANDS_FOR: Final = {
     "pooled": "P1, no slot is in the pool twice",
     "block": "P2, no block is freed twice, and P8, all come back",
@@ -135,10 +137,24 @@ def by_pytest(*paths: str) -> Callable[[Mutant], str]:
         # Plain, because what is imported already can't be rewritten.
         quiet = ["-qx", "--tb=line", "--no-header", "--assert=plain", "-pno:cacheprovider"]
         with contextlib.redirect_stdout(out):
-            code = pytest.main([*quiet, *(str(ROOT / path) for path in paths)])
+            wanted = [str(ROOT / path) for path in paths]
+            code = pytest.main([*quiet, *wanted], plugins=[FewExamples()])
         return _last_words(out.getvalue()) if code else ""
 
     return notice
+
+
+class FewExamples:
+    """Of the state machine of the books: what many of them find, a few find nearly as often."""
+
+    def pytest_collection_modifyitems(self, items: Sequence[object]) -> None:
+        """Lower their number."""
+        from hypothesis import settings
+
+        books = [i for i in items if "accounts" in str(getattr(i, "nodeid", ""))]
+        for case in {getattr(item, "cls", None) for item in books}:
+            if isinstance(limit := getattr(case, "settings", None), settings):
+                setattr(case, "settings", settings(limit, max_examples=EXAMPLES))  # noqa: B010  # a class of theirs
 
 
 def _last_words(text: str) -> str:

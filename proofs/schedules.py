@@ -6,7 +6,8 @@ same with the lock taken out, which the same harness must catch: a scenario whos
 counts as UNKNOWN, and so does one that is undecided or had a single interleaving.
 
 frontrun does not see into a `deque`, whose single operations are atomic; here the block pool's is
-replaced by one that takes a lock for each operation, so that their orders are explored too.
+replaced by one that takes a lock for each operation, so that their orders are explored too. Nor
+does it understand a lock that one thread takes and another gives back: a sleeper's is a semaphore.
 
 It must be started by its own command, so `rows` runs this module as a process of its own.
 """
@@ -23,12 +24,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+import nbio.body
 from nbio._lifecycle import COPY, OK
 from nbio.blocks import BlockPool
 from nbio.body import BodyReader
 from nbio.errors import BodyClosedError, BodyError
 from nbio.pool import BodyPool
 from nbio.verify.engine import Verdict
+from nbio.waiters import ThreadWaiter
 from proofs.abstraction import NOW
 from proofs.counterparts import Engine, FlaggedReader, Reader, ReaderPool
 from proofs.ledger import Row
@@ -75,6 +78,27 @@ class SeenDeque(deque[bytearray]):
             super().extend(blocks)
             self.size = size + 1
         return self
+
+
+class SeenGate(ThreadWaiter):
+    """A sleeping thread's gate, as a semaphore.
+
+    The pool's is a lock that is taken twice, the second time until another thread opens it;
+    frontrun takes that for a deadlock of the sleeper with itself.
+    """
+
+    __slots__ = ("_opened",)
+
+    def __init__(self) -> None:
+        self._opened = threading.Semaphore(0)
+
+    def sleep(self, timeout: float | None) -> bool:
+        """Sleep; False when ``timeout`` seconds passed first."""
+        return self._opened.acquire(timeout=timeout)
+
+    def wake(self) -> None:
+        """Open it."""
+        self._opened.release()
 
 
 class Scene:
@@ -290,6 +314,7 @@ def explore(
     """One exploration; None: without a bound on preemptions."""
     import frontrun
 
+    setattr(nbio.body, "ThreadWaiter", SeenGate)  # noqa: B010  # mypy refuses the assignment
     # A collection inside frontrun's own scheduler would run the pool's finalizers there, and stop
     # the search. What a collection at any line does is another test's business.
     gc.disable()
