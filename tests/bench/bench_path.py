@@ -93,7 +93,7 @@ class Bench:
         fields = asgi.HELLO_FIELDS
 
         def receive() -> None:
-            receiver.receive(hub.scratch, len(GET))
+            receiver.keep(hub.scratch_view[: len(GET)].tobytes())
             receiver.next_head()
             receiver.next_message()
 
