@@ -221,7 +221,7 @@ class Hub:
             return
         ready = self._ready
         if not ready:
-            self.loop.call_soon(self._begin_ready)
+            self.loop.call_soon(self._begin_ready, context=self.context)
         ready.append(exchange)
 
     def _begin_ready(self) -> None:
@@ -238,7 +238,7 @@ class Hub:
             del ready[:count]
             if ready:
                 # What has been received since gets its turn before them.
-                self.loop.call_soon(self._begin_ready)
+                self.loop.call_soon(self._begin_ready, context=self.context)
 
     def start_task(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None] | None":
         """Make a task of it, in the context of requests, and begin it if Python can do that.
