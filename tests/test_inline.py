@@ -211,6 +211,7 @@ def test_what_takes_its_time_goes_the_ordinary_way(tmp_path: Path) -> None:
 
     @inline
     def handler(request: Request) -> Response:
+        assert SEEN.get() == "nothing", "whoever was answered before has a context of his own"
         SEEN.set(request.path)
         if request.path == "/sync":
             return Response(slowly())
