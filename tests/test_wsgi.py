@@ -16,7 +16,7 @@ from nbio.errors import RequestCutOff
 from nbio.exchange import Peer
 from nbio.wsgi import named
 from nbio.wsgi_files import BodyFile
-from tests.live import TIMEOUT, chunked, post, serving
+from tests.live import TIMEOUT, chunked, post, serving, source_only
 
 Environ = dict[str, Any]
 DATA = hashlib.shake_128(b"wsgi").digest(3_000_000)
@@ -204,6 +204,7 @@ def test_a_continue_is_sent_when_the_body_is_read() -> None:
         assert client.ask(b"hello").body == b"hello"
 
 
+@source_only
 def test_all_of_a_body_is_read_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
     pool = BodyPool()
     body = pool.acquire("POST /")
