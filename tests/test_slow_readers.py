@@ -81,7 +81,7 @@ def served(
     app = {"file": file, "websocket": messages}.get(kind, large)
     tls: dict[str, Any] = {"ssl_certfile": secured[0]} if "tls" in kind else {}
     # Neither of these is for a client that still reads.
-    options = {"idle_timeout": 0.2, "linger_timeout": 0.2, "ws_ping_timeout": 0.2, **options}
+    options = {"idle_timeout": 1.0, "linger_timeout": 1.0, "ws_ping_timeout": 1.0, **options}
     listening = socket.create_server(("127.0.0.1", 0))
     if kernel:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, kernel)
@@ -96,17 +96,17 @@ def served(
 KINDS = ["keep-alive", "close", "file", "tls", "tls, close", "websocket"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["close", "file", "tls, close", "websocket"])
 def test_a_client_at_the_least_rate_gets_all_of_it(
     kind: str, secured: tuple[str, ssl.SSLContext], tmp_path: Path
 ) -> None:
     """It takes many periods, and the server's kernel has most of it from the start."""
-    options: dict[str, Any] = {"write_timeout": 0.1, "write_min_bytes": 20_000}
+    options: dict[str, Any] = {"write_timeout": 1.0, "write_min_bytes": 20_000}
     with served(kind, secured, tmp_path, **options) as (_, client, asked):
         began = time.monotonic()
         client.send(asked)
-        assert client.read(100_000, 0.002, SIZE) >= SIZE
-        assert time.monotonic() - began > 4 * 0.1, "too fast to show anything"
+        assert client.read(100_000, 0.007, SIZE) >= SIZE
+        assert time.monotonic() - began > 2 * 1.0, "too fast to show anything"
 
 
 @pytest.mark.parametrize("kind", KINDS)
