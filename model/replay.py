@@ -20,18 +20,22 @@ from dataclasses import dataclass
 from model import judges
 from model.final import steps
 from model.lifecycle import SLOT, Lease
-from model.world import Bounds, World
+from model.world import Bounds, Doing, World
 from nbio.testing.replay import Event, Recording, Replayed, SlotRun, replay
+from nbio.verify.expr import IntExpr
 from nbio.verify.ints import Interpreter, describe
 from nbio.verify.program import Instance, Program, State
+from nbio.verify.spec import Step
 
+PARTS = ("viewed_a_part", "drained_a_part")
+"""Ends of views that leave something in their block."""
 ACTIONS = {
     "acquire": ("begin",),
     "feed": ("feed",),
     "finish": ("finish",),
     "fail": ("cut",),
     "wait": ("sleep",),
-    "unlease": ("copied", "viewed", "drain"),
+    "unlease": ("copied", "viewed", "drain", *PARTS),
     "detach": ("detach",),
     "close": ("close",),
     "release": ("release",),
@@ -72,6 +76,40 @@ class Stuck:
         return "\n".join(told)
 
 
+def parts(w: World) -> None:
+    """The world counts whole blocks; but bytes may come into the block that a view is of.
+
+    They stay when the view ends: that frees nothing, and the block's reader goes on in it.
+    """
+
+    def ends(name: str, before: Doing, after: Doing, actor: str) -> None:
+        def body(do: Step, p: IntExpr) -> None:
+            do.when(w.doing[p] == before)
+            seen = functools.partial(w.seen, but=p)
+            w.event(do, w.request_of(p), "unlease", seen, freed=0, low=w.low)
+            do.set(w.doing[p], after)
+            do.set(w.current[p], 0)
+
+        say = "party {p}: the view ends, its block goes on"
+        w.m.add_action(name, body, {"p": w.party}, actor=actor, say=say)
+
+    ends("viewed_a_part", Doing.VIEWING, Doing.IDLE, "party {p}")
+    ends("drained_a_part", Doing.LEFT, Doing.DROPPED, "finalizer")
+
+
+def fits(name: str, last: int, event: Event) -> bool:
+    """Whether this action is that event; `last` is the last of the values it is taken with."""
+    if event.name != "unlease":
+        return True
+    if name == "copied":
+        # Blocks freed.
+        return last == min(1, event.params["freed"])
+    # Where a slot is recycled, or was, it is of no meaning what was freed.
+    part = event.outcome in ("OK", "RESUME") and event.params["freed"] == 0
+    # Of a view, whether it is kept: a run without is a run.
+    return part == (name in PARTS) and not (name == "viewed" and last)
+
+
 class LifeWorld:
     """The world of one slot's one life, for bodies of so many blocks."""
 
@@ -79,6 +117,7 @@ class LifeWorld:
         bounds = Bounds(slots=1, requests=1, blocks=fed, buffers=held)
         world = World(SLOT, bounds, (high, low), bursts=True)
         steps(world)
+        parts(world)
         judges.declare(world)
         self.high, self.low = high, low
         self.program = Program(world.m)
@@ -115,13 +154,8 @@ class LifeWorld:
             return
         for name in actions(event):
             for instance in self.by_action[name]:
-                # The last value is: blocks freed (copied), whether a view is kept (viewed).
-                last = instance.values[-1]
-                if name == "copied" and last != min(1, event.params["freed"]):
-                    continue
-                if name == "viewed" and last:
-                    continue
-                yield instance
+                if fits(name, instance.values[-1], event):
+                    yield instance
 
     def unseen(self, states: set[State]) -> set[State]:
         """Those states, and all to which steps lead that make no event."""

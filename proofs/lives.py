@@ -4,8 +4,6 @@ The model's world at small bounds is projected on the fields of its slot: which 
 be in, and which *steps* (state, event, state) lead from one to another. :class:`Watch` makes pools
 that run the code of every other pool and note the steps that they take. A step that the model
 doesn't know, at a number of blocks that it does, is an error; the share that was seen is told.
-One kind of step the model has no eyes for, as it counts whole blocks: bytes that came into the
-last block while that was looked at stay there when the view ends.
 
 Left out: who acts, and which block is which (`proofs/abstraction.py` has those).
 """
@@ -17,8 +15,8 @@ from typing import Any, Final, TypeAlias
 
 from model import judges
 from model.final import steps
-from model.lifecycle import SLOT, Lease
-from model.replay import ACTIONS
+from model.lifecycle import SLOT
+from model.replay import ACTIONS, parts
 from model.world import Bounds, World
 from nbio import _lifecycle
 from nbio.pool import BodyPool
@@ -57,6 +55,7 @@ class SlotGraph:
         )
         world = World(SLOT, bounds, (high, low), bursts=True)
         steps(world)
+        parts(world)
         judges.declare(world)
         world.m.done(judges.quiet(world))
         graph = Graph(world.m)
@@ -72,13 +71,6 @@ class SlotGraph:
 
 
 graph_of = functools.lru_cache(maxsize=4)(SlotGraph)
-
-
-def behind_a_view(step: Step) -> bool:
-    """Whether a view's end left its block, for the bytes that had come behind it."""
-    before, event, after = step
-    leased = before[FIELDS.index("leased")] == Lease.VIEW
-    return event == "unlease" and leased and before[HELD] == after[HELD]
 
 
 @dataclass(frozen=True)
@@ -97,7 +89,7 @@ class Share:
         return (
             f"{self.states} of the model's {self.all_states} slot states "
             f"({self.states / self.all_states:.0%}), {self.steps} of its {self.all_steps} steps "
-            f"({self.steps / self.all_steps:.0%}); {self.beyond} steps with other amounts than its"
+            f"({self.steps / self.all_steps:.0%}); {self.beyond} steps with more blocks than its"
         )
 
 
@@ -132,11 +124,7 @@ class Watch(Recorder):
     def share(self, high: int, low: int) -> Share:
         """How much of the graph for these marks was seen."""
         graph = graph_of(high, low)
-        beyond = {
-            step
-            for step in self.steps
-            if max(step[0][HELD], step[2][HELD]) > graph.most or behind_a_view(step)
-        }
+        beyond = {s for s in self.steps if max(s[0][HELD], s[2][HELD]) > graph.most}
         inside = self.steps - beyond
         known = inside & graph.steps
         seen = {state for before, _, after in known for state in (before, after)}

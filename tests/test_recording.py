@@ -12,6 +12,7 @@ import pytest
 
 import nbio
 from model.lifecycle import SLOT
+from model.replay import judge
 from nbio import _lifecycle
 from nbio._lifecycle import COPY, OK
 from nbio.blocks import BlockPool
@@ -29,6 +30,23 @@ from tests.live import RECORDED, chunked, post, serving, source_only
 pytestmark = source_only
 
 EDITS = 800
+
+
+def test_a_block_that_is_fed_while_it_is_looked_at_is_a_run_of_the_world(tmp_path: Path) -> None:
+    async def look(body: BodyReader) -> None:
+        async with body.views() as views:
+            assert bytes(await anext(views)) == b"ab"
+            body.feed(b"c")
+        assert await body.read(9) == b"c"
+
+    def use(pool: BodyPool) -> None:
+        body = pool.acquire("request")
+        body.feed(b"ab")
+        asyncio.run(look(body))
+        body.release()
+
+    found = judge(recorded(tmp_path / "trace.jsonl", use))
+    assert found.is_run, str(found)
 
 
 def recorded(path: Path, use: Callable[[BodyPool], None], limit: int = 1 << 17) -> Recording:
