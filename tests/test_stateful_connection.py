@@ -65,8 +65,7 @@ class ConnectionBesideReference(Checks):
     def begin(self, request: bytes, sizes: list[int]) -> None:
         self.trouble: list[dict[str, object]] = []
         for task in asyncio.all_tasks(LOOP):
-            # Of a run that failed.
-            task.cancel()
+            task.cancel()  # of a run that failed
         LOOP.settle()
         LOOP.set_exception_handler(lambda _, context: self.trouble.append(context))
         site = NativeSite(self.handle, 1)
@@ -93,7 +92,7 @@ class ConnectionBesideReference(Checks):
         self.connection = Connection(self.hub)
         self.wire = Wire(LOOP, self.connection)
         self.largest = self.age = 0
-        self.waited = 0.0
+        self.waited, self.was_full = 0.0, False
         self.mark = (0, 0, 0)
         self.connection.connection_made(self.wire)
         self.settle()
@@ -102,11 +101,13 @@ class ConnectionBesideReference(Checks):
         """Let the real ones do what they were given; then it is known whether more must wait."""
         LOOP.settle()
         begun = len(self.called) > len(self.talk.calls)
+        assert not (begun and self.was_full and self.wire.full), "served, and reads nothing"
         over = self.wire.halved or self.wire.closing
         self.talk.full = self.wire.full and not begun and not over
 
     def settle(self) -> None:
         LOOP.settle()
+        self.was_full = self.wire.full
         self.age += 1
         known = [pair.call for pair in self.pairs]
         for call, called in zip(self.called, self.talk.calls, strict=False):
@@ -200,8 +201,7 @@ class ConnectionBesideReference(Checks):
 
     def silence(self) -> None:
         self.deliver(1 << 20)
-        before = self.wire.paused
-        self.talk.silence(before, self.wire.full)
+        self.talk.silence(self.wire.paused, self.wire.full)
         LOOP.elapse(4 * PATIENCE)
         self.settle()
         assert self.wire.lost == self.talk.closed

@@ -273,6 +273,7 @@ class Conversation:
                 self.refuse(500, called.message, clean=self.quiet)
             else:
                 self.reset = True
+                self.cut(called, GONE)
                 self.close()
         self.leave(called)
 
