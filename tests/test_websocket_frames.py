@@ -70,7 +70,7 @@ def demand(live: Live, case: Frames, pieces: list[bytes]) -> None:
 @pytest.mark.parametrize("case", CASES, ids=name)
 def test_frames(live: Live, case: Frames) -> None:
     demand(live, case, [case.sent])
-    if len(case.sent) <= SHORT and case.code is None:
+    if len(case.sent) <= SHORT:
         demand(live, case, [bytes([byte]) for byte in case.sent])
     if len(case.sent) > 1:
         demand(live, case, [case.sent[:1], case.sent[1:]])

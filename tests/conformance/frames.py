@@ -85,6 +85,8 @@ def refused() -> Iterator[Frames]:
     for kind in (CONT, TEXT, BINARY, CLOSE, PING, PONG):
         sent = bytes([0x80 | kind]) + b"\x02\x03\xe8"
         yield Frames(f"opcode {kind} without mask", "RFC 6455, 5.1", sent, code=1002)
+        sent = bytes([0x80 | kind]) + b"\x10" + b"\x03\xe8" * 8
+        yield Frames(f"a longer opcode {kind} without mask", "RFC 6455, 5.1", sent, code=1002)
     for kind in (CLOSE, PING, PONG):
         long, part = frame(kind, b"\x03\xe8" + bytes(124)), frame(kind, b"\x03\xe8", fin=False)
         yield Frames(f"opcode {kind} of 126 bytes", "RFC 6455, 5.5", long, code=1002)
