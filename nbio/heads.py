@@ -302,8 +302,7 @@ class HeadParser:
                     raise Refusal(417, "the only expectation that is met is 100-continue")
                 request.expects = request.expects or (value != b"" and request.version == "1.1")
             elif name == b"upgrade" and b"websocket" in options([value]):
-                asks = b"upgrade" in options([v for n, v in special if n == b"connection"])
-                request.websocket = asks and request.version == "1.1"
+                request.websocket = request.version == "1.1"
         if hosts > 1 or (hosts == 0 and request.version == "1.1"):
             raise Refusal(400, "a request has one Host field")
         if coding is not None:
@@ -315,6 +314,9 @@ class HeadParser:
             request.length = self._length(length)
         if request.method == "TRACE" and request.has_body:
             raise Refusal(400, "a TRACE request has no content")
+        if request.websocket:
+            wishes = options([value for name, value in special if name == b"connection"])
+            request.websocket = b"upgrade" in wishes
         request.keep_alive = persists(request.version, special)
         request.expects = request.expects and request.has_body
 
