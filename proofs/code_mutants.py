@@ -140,7 +140,8 @@ def table(found: Sequence[Fate], every: Sequence[Mutant]) -> str:
     deleted = [f for f in found if f.key in guards]
     caught = [f for f in deleted if f.by != NOTHING]
     late = [f for f in caught if f.seconds > MINUTE]
-    machine = f"{platform.machine()}, {os.cpu_count()} cores"
+    cores = f"{os.cpu_count()} cores, load {os.getloadavg()[2]:.0f}"
+    machine = f"{platform.machine()}, {cores}"
     in_time = len(caught) - len(late)
     head = [
         "# Written by python -m proofs.code_mutants; do not edit.",
@@ -173,9 +174,13 @@ SAMPLE: Final = (
     "_lifecycle: acquire: `state != FREE` never",
     "_lifecycle: close: `presented != generation` never",
     "_lifecycle: lease: without `leased != NONE`",
+    "counting: is_rested: without `idle > 0`",
     "pool: BodyPool._assign: without `guard.armed = True`",
     "pool: BodyPool.recycle: without `idle += (slot,)`",
+    "body: BodyReader.read: `n == 0` never",
+    "handle: Handle._feed_block: without the lock",
     "handle: Handle._feed_block: `waiter is not None` always",
+    "handle: Handle.finish: not registered as a section",
     "handle: Handle._follow: `waiter is not None` never",
 )
 """In `make verify`: guards of the pool, deleted."""
