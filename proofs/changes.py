@@ -163,7 +163,7 @@ def _left_out(number: int, node: ast.AST) -> Iterator[tuple[int, Kind, str, Edit
         yield number, "write", f"without `{ast.unparse(node).splitlines()[0]}`", _drop
     elif isinstance(node, ast.Assert):
         yield number, "assert", f"without `{ast.unparse(node)}`", _drop
-    elif isinstance(node, ast.With) and "lock" in ast.unparse(node.items[0]):
+    elif isinstance(node, ast.With) and ast.unparse(node.items[0]).endswith((".lock", "._lock")):
         yield number, "lock", "without the lock", _unlock
     elif isinstance(node, ast.FunctionDef) and "section" in map(ast.unparse, node.decorator_list):
         yield number, "section", "not registered as a section", _unregister
