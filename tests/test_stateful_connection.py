@@ -76,7 +76,7 @@ class ConnectionBesideReference(Checks):
         self.called: list[Call] = []
         self.pairs: list[Pair] = []
         self.kept: list[tuple[memoryview, bytes]] = []
-        self.number = self.viewed = 0
+        self.number = self.viewed = self.largest = 0
         self.connect()
         # By chance alone most runs would be over before a body is under way.
         self.send(request, [90, *sizes], rest=False)
@@ -91,7 +91,7 @@ class ConnectionBesideReference(Checks):
         self.called = []
         self.connection = Connection(self.hub)
         self.wire = Wire(LOOP, self.connection)
-        self.largest = self.age = 0
+        self.age = 0
         self.waited, self.was_full = 0.0, False
         self.mark = (0, 0, 0)
         self.connection.connection_made(self.wire)
