@@ -93,7 +93,8 @@ def test_a_client_that_ends_its_half_before_it_reads_gets_all_answers() -> None:
         while not (held._receiver.begun or held._eof):
             live.run(asyncio.sleep(0))
         assert answered(client, 10)
-        assert client.rest() == b""
+        # Of the last body's zeros some may still come, but nothing else.
+        assert set(client.rest()) <= {0}
 
 
 def test_requests_that_come_faster_than_they_are_served_wait_in_the_kernel() -> None:
