@@ -32,8 +32,8 @@ REQUIRED: Final = ["mypy>=1.19", "setuptools>=65", "httptools>=0.6.4", "websocke
 SCRIPT: Final = """
 import sys
 from pathlib import Path
+from setuptools import setup  # first: it brings distutils, which Python has no more from 3.12 on
 from mypyc.build import mypycify
-from setuptools import setup
 sys.argv = ["", "-q", "build_ext", "--inplace"]
 version = "%d.%d" % sys.version_info[:2]
 flags = ["--config-file=", "--ignore-missing-imports", "--python-version=" + version]

@@ -154,9 +154,14 @@ class Shard:
             return [words] * of
         first, last = int(word[0]) >> BLOCK, int(word[-1]) >> BLOCK
         borders = np.arange(first + 1, last + 1, dtype=np.uint64) << np.uint64(BLOCK)
-        runs = np.split(words, word.searchsorted(borders), axis=1)
-        mine = [runs[(n - first) % of :: of] for n in range(of)]
-        return [np.concatenate(each, axis=1) if each else words[:, :0] for each in mine]
+        # Slices by hand: np.split takes ten times as long for each.
+        cuts = [0, *word.searchsorted(borders).tolist(), word.size]
+        parts: list[Words] = []
+        for number in range(of):
+            its = range((number - first) % of, len(cuts) - 1, of)
+            runs = [words[:, cuts[k] : cuts[k + 1]] for k in its]
+            parts.append(np.concatenate(runs, axis=1) if runs else words[:, :0])
+        return parts
 
     def _owner(self, words: Words) -> NDArray[np.uint8]:
         # The high bits of the mix say where in its owner's table a state is. Both numbers are
